@@ -1,0 +1,165 @@
+"""Who may call, as whom: organizations, API keys, assistants, caller numbers, carrier accounts.
+
+Facts and the checks on them. How they are stored belongs to ``dynamodb``; whether a call may be made to ``admission``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from dialplane.domain.calls import Engine
+from dialplane.domain.errors import AuthenticationRequired, KeyInvalid, OrganizationSuspended, PermissionDenied
+
+
+class Scope(StrEnum):
+    """What an API key may do."""
+
+    INITIATE_CALLS = "can_initiate_calls"
+    READ_CALLS = "can_read_calls"
+    READ_WALLET = "can_read_wallet"
+    DEPOSIT = "can_deposit"
+    READ_DNC = "can_read_dnc"
+    WRITE_DNC = "can_write_dnc"
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """A customer of the platform. The rate is micro-units of ``currency`` per minute of connected time."""
+
+    id: str
+    name: str
+    currency: str = "USD"
+    rate_micros_per_minute: int = 30_000
+    billing_increment_seconds: int = 60
+    active_calls_max: int = 100
+    allowed_countries: frozenset[str] = frozenset({"US"})
+    allowed_number_types: frozenset[str] = frozenset()
+    """Kinds that are refused by default and that this organization may call all the same."""
+    is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key as it is kept: never the secret itself, only its SHA-256 in hex."""
+
+    id: str
+    organization_id: str
+    name: str
+    secret_sha256: str
+    scopes: frozenset[str]
+    is_active: bool = True
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assistant:
+    """Who speaks. The integer id is unique within the organization, as the seed systems have it."""
+
+    id: int
+    organization_id: str
+    name: str
+    welcome_message: str
+    engine: Engine = "say"
+    engine_url: str | None = None
+    goodbye_message: str | None = None
+    voice: str | None = None
+    language: str | None = None
+    agenda: str | None = None
+    caller_number: str | None = None
+    max_duration_seconds: int = 600
+    ring_timeout_seconds: int = 30
+    machine_detection: bool = False
+    is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CallerNumber:
+    """A number of the organization that can be called from, and the carrier account it lives in."""
+
+    number: str
+    organization_id: str
+    carrier: str
+    carrier_account_id: str
+    assistant_id: int | None = None
+    is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierAccount:
+    """An account of the organization with a carrier; its credentials lie in the secret named after its id."""
+
+    id: str
+    organization_id: str
+    carrier: str
+    name: str
+    created_at: datetime
+
+
+_KEY = re.compile(
+    r"dp_(?P<organization>org_[0-9A-HJKMNP-TV-Z]{26})_(?P<id>[0-9A-Za-z]{8})_(?P<secret>[0-9A-Za-z_-]{43})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedKey:
+    """A key as a client sends it. It names its organization, so one read brings all that a decision needs."""
+
+    organization_id: str
+    id: str
+    secret: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str | None) -> PresentedKey:
+        """Take a key apart. Raises AuthenticationRequired when there is none and KeyInvalid when it has no key's shape."""
+        if not text:
+            raise AuthenticationRequired
+        match = _KEY.fullmatch(text)
+        if match is None:
+            raise KeyInvalid
+        return cls(match["organization"], match["id"], match["secret"])
+
+    @classmethod
+    def generate(cls, organization_id: str) -> PresentedKey:
+        """A new key with 256 random bits."""
+        return cls(organization_id, secrets.token_hex(4), secrets.token_urlsafe(32))
+
+    @property
+    def text(self) -> str:
+        """The whole key, to be shown once."""
+        return f"dp_{self.organization_id}_{self.id}_{self.secret}"
+
+    @property
+    def secret_sha256(self) -> str:
+        """What is kept of the secret. A slow hash would add nothing to 256 random bits."""
+        return hashlib.sha256(self.secret.encode()).hexdigest()
+
+
+def authenticate(
+    presented: PresentedKey, key: ApiKey | None, organization: Organization | None, *, now: datetime
+) -> ApiKey:
+    """The key on record that the presented one proves. Raises KeyInvalid, and tells nobody why."""
+    known = key.secret_sha256 if key is not None else "0" * 64
+    is_secret_right = hmac.compare_digest(known.encode(), presented.secret_sha256.encode())
+    if key is None or organization is None or not is_secret_right or not key.is_active:
+        raise KeyInvalid
+    if key.expires_at is not None and key.expires_at <= now:
+        raise KeyInvalid
+    return key
+
+
+def check_scope(key: ApiKey, scope: Scope) -> None:
+    """Raise PermissionDenied unless the key carries the scope."""
+    if scope.value not in key.scopes:
+        raise PermissionDenied(scope.value)
+
+
+def check_organization_active(organization: Organization) -> None:
+    """Raise OrganizationSuspended unless the organization may use the platform."""
+    if not organization.is_active:
+        raise OrganizationSuspended

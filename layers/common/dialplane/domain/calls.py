@@ -1,0 +1,341 @@
+"""A call: its states, what a carrier may report about it, and how a report changes it.
+
+Pure rules only. How a carrier words its reports belongs to ``carriers``; how a call is stored belongs to ``dynamodb``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal, TypeVar
+
+from dialplane.domain.money import charge_micros
+
+
+T = TypeVar("T")
+
+
+class CallStatus(StrEnum):
+    """The states of a call, the same for every carrier."""
+
+    DIALING = "dialing"
+    """Admitted and paid for; the carrier is being asked right now."""
+    UNCONFIRMED = "unconfirmed"
+    """The carrier was asked and its answer was lost: it may or may not have placed the call."""
+    QUEUED = "queued"
+    INITIATED = "initiated"
+    RINGING = "ringing"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def rank(self) -> int:
+        """Position in the life of a call; a report of a lower rank never moves a call back."""
+        return _RANKS[self]
+
+    @property
+    def is_terminal(self) -> bool:
+        """True for states that a call never leaves."""
+        return self.rank == _TERMINAL_RANK
+
+
+_TERMINAL_RANK = 9
+_RANKS = {
+    CallStatus.DIALING: 1,
+    CallStatus.UNCONFIRMED: 1,
+    CallStatus.QUEUED: 2,
+    CallStatus.INITIATED: 3,
+    CallStatus.RINGING: 4,
+    CallStatus.IN_PROGRESS: 5,
+    CallStatus.COMPLETED: _TERMINAL_RANK,
+    CallStatus.BUSY: _TERMINAL_RANK,
+    CallStatus.NO_ANSWER: _TERMINAL_RANK,
+    CallStatus.FAILED: _TERMINAL_RANK,
+    CallStatus.CANCELED: _TERMINAL_RANK,
+}
+
+
+class DialOutcome(StrEnum):
+    """What became of the one request that asks the carrier to dial."""
+
+    PLACED = "placed"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+
+
+class EndedReason(StrEnum):
+    """Why a call ended, in one word that is the same for every carrier."""
+
+    HANG_UP = "hang_up"
+    TIME_LIMIT = "time_limit"
+    BUSY = "busy"
+    DECLINED = "declined"
+    NO_ANSWER = "no_answer"
+    CANCELED = "canceled"
+    CARRIER_FAILED = "carrier_failed"
+    CARRIER_REJECTED = "carrier_rejected"
+    NOT_PLACED = "not_placed"
+
+
+class Verdict(StrEnum):
+    """What was done with a carrier's report."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    STALE = "stale"
+    CONFLICTING = "conflicting"
+    """Another terminal state than the one the call already has: kept on record, never applied."""
+    FOREIGN = "foreign"
+    """Authentic, but about another carrier call or from another carrier account than this call's."""
+
+
+Engine = Literal["relay", "stream", "say"]
+AnsweredBy = Literal["human", "machine", "machine_beep", "machine_silence", "fax", "silence", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Instructions:
+    """What the carrier is told to do when the callee answers; rendered once, when the call is admitted.
+
+    ``relay`` hands the words to ConversationRelay at ``url`` (wss), ``stream`` hands the audio to the customer's own
+    media server at ``url`` (wss), ``say`` speaks ``welcome_message`` and ``goodbye_message`` and hangs up.
+    """
+
+    engine: Engine
+    welcome_message: str
+    url: str | None = None
+    goodbye_message: str | None = None
+    voice: str | None = None
+    language: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """One report about a call in canonical words, whichever carrier and channel it came from.
+
+    ``key`` is equal for two deliveries of the same report. Durations are whole seconds of connected time;
+    ``carrier_cost`` is the carrier's own decimal text in ``carrier_cost_currency``.
+    """
+
+    key: str
+    source: Literal["callback", "reconciler"]
+    carrier_call_id: str
+    carrier_status: str
+    status: CallStatus | None = None
+    occurred_at: datetime | None = None
+    sequence: int | None = None
+    duration_seconds: int | None = None
+    sip_response_code: int | None = None
+    answered_by: AnsweredBy | None = None
+    answered_by_raw: str | None = None
+    carrier_cost: str | None = None
+    carrier_cost_currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One outbound call, from its admission to its settlement. Money is micro-units of ``currency``; times are UTC."""
+
+    id: str
+    organization_id: str
+    dialect: str
+    request_id: str
+    api_key_id: str
+    assistant_id: int
+    assistant_name: str
+    caller_number: str
+    destination: str
+    carrier: str
+    carrier_account_id: str
+    status: CallStatus
+    created_at: datetime
+    dial_deadline: datetime
+    ring_timeout_seconds: int
+    time_limit_seconds: int
+    machine_detection: bool
+    instructions: Instructions
+    agenda: str | None
+    variables_json: str
+    currency: str
+    rate_micros_per_minute: int
+    billing_increment_seconds: int
+    hold_micros: int
+    gates: tuple[str, ...] = ()
+    carrier_call_id: str | None = None
+    dial_outcome: DialOutcome | None = None
+    dial_replied_at: datetime | None = None
+    dial_error: str | None = None
+    dial_error_message: str | None = None
+    instructions_served_at: datetime | None = None
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_seconds: int | None = None
+    ended_reason: EndedReason | None = None
+    answered_by: AnsweredBy | None = None
+    answered_by_raw: str | None = None
+    sip_response_code: int | None = None
+    carrier_cost: str | None = None
+    carrier_cost_currency: str | None = None
+    charge_micros: int | None = None
+    settled_at: datetime | None = None
+    seen_event_keys: frozenset[str] = frozenset()
+    next_check_at: datetime | None = None
+    checks_made: int = 0
+    version: int = 1
+
+    @property
+    def is_open(self) -> bool:
+        """True until the call has ended and its money is settled."""
+        return self.settled_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What a report did to a call: the call afterwards and the verdict for the timeline."""
+
+    call: Call
+    verdict: Verdict
+
+
+def apply_event(call: Call, event: CallEvent, *, received_at: datetime) -> Transition:
+    """Merge a carrier's report into a call.
+
+    States rank and never go back; the first terminal state is final, except that a specific failure replaces a
+    ``completed`` that was never answered (carriers that send ``completed`` after ``busy`` deliver in any order).
+    Facts that were unknown (duration, cost, SIP code, who answered) are filled in whenever they arrive.
+    """
+    if call.carrier_call_id is not None and event.carrier_call_id != call.carrier_call_id:
+        return Transition(call, Verdict.FOREIGN)
+    if event.key in call.seen_event_keys:
+        return Transition(call, Verdict.DUPLICATE)
+    bound = replace(
+        call,
+        carrier_call_id=event.carrier_call_id,
+        seen_event_keys=call.seen_event_keys | {event.key},
+        dial_outcome=DialOutcome.PLACED,
+    )
+    merged = _merge_facts(_move(bound, event, received_at), event)
+    if merged == bound:
+        conflicting = event.status is not None and event.status.is_terminal and event.status != call.status
+        return Transition(bound, Verdict.CONFLICTING if conflicting else Verdict.STALE)
+    return Transition(_infer(merged), Verdict.ACCEPTED)
+
+
+def _move(call: Call, event: CallEvent, received_at: datetime) -> Call:
+    status = event.status
+    if status is None or not (status.rank > call.status.rank or _is_better_failure(call, status)):
+        return call
+    at = event.occurred_at or received_at
+    if status.is_terminal:
+        return replace(call, status=status, ended_at=at)
+    return replace(call, status=status)
+
+
+def _is_better_failure(call: Call, status: CallStatus) -> bool:
+    return (
+        call.status is CallStatus.COMPLETED
+        and status.is_terminal
+        and status is not CallStatus.COMPLETED
+        and call.answered_at is None
+        and not call.duration_seconds
+        and call.settled_at is None
+    )
+
+
+def _merge_facts(call: Call, event: CallEvent) -> Call:
+    # The first figure stays: a settled call's duration is what its charge was computed from, and must not change later.
+    return replace(
+        call,
+        answered_at=_answered_at(call, event),
+        duration_seconds=_first(call.duration_seconds, event.duration_seconds),
+        sip_response_code=_first(call.sip_response_code, event.sip_response_code),
+        answered_by=_first(call.answered_by, event.answered_by),
+        answered_by_raw=_first(call.answered_by_raw, event.answered_by_raw),
+        carrier_cost=_first(call.carrier_cost, event.carrier_cost),
+        carrier_cost_currency=_first(call.carrier_cost_currency, event.carrier_cost_currency),
+    )
+
+
+def _answered_at(call: Call, event: CallEvent) -> datetime | None:
+    """The carrier's own time of the answer, in whatever order it arrives, over the time it asked us what to say."""
+    if event.status is CallStatus.IN_PROGRESS and event.occurred_at is not None:
+        return event.occurred_at
+    return call.answered_at
+
+
+def _first(known: T | None, reported: T | None) -> T | None:
+    return reported if known is None else known
+
+
+def _infer(call: Call) -> Call:
+    """Derive what the reports imply: when the call was answered, and why it ended."""
+    if not call.status.is_terminal:
+        return call
+    answered_at = call.answered_at
+    if answered_at is None and call.duration_seconds and call.ended_at is not None:
+        answered_at = call.ended_at - timedelta(seconds=call.duration_seconds)
+    return replace(call, answered_at=answered_at, ended_reason=_ended_reason(call))
+
+
+# RFC 3261: 603 Decline. Twilio has no status of its own for it and reports busy, no-answer or failed.
+_SIP_DECLINE = 603
+
+
+def _ended_reason(call: Call) -> EndedReason:
+    if call.status is not CallStatus.COMPLETED and call.sip_response_code == _SIP_DECLINE:
+        return EndedReason.DECLINED
+    match call.status:
+        case CallStatus.COMPLETED:
+            reached = (call.duration_seconds or 0) >= call.time_limit_seconds
+            return EndedReason.TIME_LIMIT if reached else EndedReason.HANG_UP
+        case CallStatus.BUSY:
+            return EndedReason.BUSY
+        case CallStatus.NO_ANSWER:
+            return EndedReason.NO_ANSWER
+        case CallStatus.CANCELED:
+            return EndedReason.CANCELED
+        case _:
+            return EndedReason.CARRIER_FAILED
+
+
+def answer(call: Call, carrier_call_id: str, *, at: datetime) -> Call | None:
+    """The call after the carrier asked what to say, or None when it must be told to hang up.
+
+    The request itself proves that the callee answered. A second carrier call for the same call (its id differs) and a
+    call that has ended get None.
+    """
+    if call.status.is_terminal or call.carrier_call_id not in (None, carrier_call_id):
+        return None
+    return replace(
+        call,
+        carrier_call_id=carrier_call_id,
+        dial_outcome=DialOutcome.PLACED,
+        status=CallStatus.IN_PROGRESS,
+        answered_at=call.answered_at or at,
+        instructions_served_at=call.instructions_served_at or at,
+    )
+
+
+def settlement_charge(call: Call) -> int | None:
+    """The micro-units an ended call costs, never more than its hold; None while its duration is unknown.
+
+    Only connected time is charged. The carrier was given the time limit that the hold pays for, so a duration beyond
+    it is the carrier's overrun and not the customer's.
+    """
+    if call.status is not CallStatus.COMPLETED:
+        return 0
+    if call.duration_seconds is None:
+        return None
+    charge = charge_micros(
+        seconds=call.duration_seconds,
+        rate_micros_per_minute=call.rate_micros_per_minute,
+        increment_seconds=call.billing_increment_seconds,
+    )
+    return min(charge, call.hold_micros)

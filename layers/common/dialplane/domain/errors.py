@@ -1,0 +1,322 @@
+"""Every error that a client can meet, as facts without HTTP.
+
+    DialplaneError
+    ├── InvalidRequest            the request is at fault; sending it again unchanged cannot help
+    │   ├── JsonInvalid · BodyTooLarge · FieldsInvalid · FieldMissing · ValueInvalid
+    │   ├── PhoneNumberInvalid · TemplateInvalid · VariablesMissing · CursorInvalid
+    │   └── IdempotencyKeyReused
+    ├── Unauthenticated           AuthenticationRequired · KeyInvalid
+    ├── Forbidden                 PermissionDenied · OrganizationSuspended · CallerNumberForeign ·
+    │                             AssistantForeign · DestinationOnDnc · DestinationNotAllowed
+    ├── NotFound                  AssistantNotFound · CallerNumberMissing · CallNotFound · DncEntryNotFound · RouteNotFound
+    ├── InsufficientBalance
+    ├── Busy                      IdempotencyInProgress · ActiveCallsLimitReached; trying again later can help
+    └── CarrierFailure            CarrierRejected · CarrierUnavailable · CallNotPlaced
+
+``code`` is stable and part of the API; the message says what, which value and what to do next. Which HTTP status a code
+gets is decided in ``runtime.problems`` alone, and a dialect may word it in its own way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from dialplane.domain.money import Money
+
+
+class DialplaneError(Exception):
+    """Root of every error that is part of the API."""
+
+    code: ClassVar[str] = "internal_error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: Mapping[str, Any] = details
+
+
+class InvalidRequest(DialplaneError):
+    """The request is at fault."""
+
+
+class JsonInvalid(InvalidRequest):
+    """The body is not one JSON object."""
+
+    code = "invalid_json"
+
+
+class BodyTooLarge(InvalidRequest):
+    """The body is longer than any request needs."""
+
+    code = "body_too_large"
+
+
+class FieldsInvalid(InvalidRequest):
+    """Fields have wrong types or are unknown; ``errors`` lists each as ``{type, loc, msg, input}``."""
+
+    code = "invalid_fields"
+
+    def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
+        named = ", ".join(".".join(str(part) for part in error["loc"]) for error in errors)
+        super().__init__(f"Invalid fields: {named}.")
+        self.errors = errors
+
+
+class FieldMissing(InvalidRequest):
+    """A required field is absent, null or empty."""
+
+    code = "missing_field"
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"{field} is required", field=field)
+        self.field = field
+
+
+class ValueInvalid(InvalidRequest):
+    """A field has the right type and an unusable value."""
+
+    code = "invalid_value"
+
+
+class PhoneNumberInvalid(InvalidRequest):
+    """A phone number is not E.164, or not possible in its country."""
+
+    code = "invalid_phone_number"
+
+    def __init__(self, field: str) -> None:
+        # The refused text is not repeated: it may be a person's number mistyped.
+        super().__init__(
+            f"{field} is not a possible phone number. Use E.164 format (e.g., +1234567890).",
+            field=field,
+        )
+        self.field = field
+
+
+class TemplateInvalid(InvalidRequest):
+    """A text has placeholders that cannot be understood, or grows beyond its limit."""
+
+    code = "invalid_template"
+
+
+class VariablesMissing(InvalidRequest):
+    """A text names variables that the request does not carry and that have no default."""
+
+    code = "missing_variables"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        listed = ", ".join(names)
+        super().__init__(
+            f'Missing variables: {listed}. Send them in "variables" or give the placeholder a default.',
+            variables=list(names),
+        )
+        self.names = tuple(names)
+
+
+class CursorInvalid(InvalidRequest):
+    """A page cursor was not made by this API for these filters."""
+
+    code = "invalid_cursor"
+
+    def __init__(self) -> None:
+        super().__init__("The cursor is not one of this list with these filters. Start again without a cursor.")
+
+
+class IdempotencyKeyReused(InvalidRequest):
+    """The key belongs to an earlier request with another body."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was used with a different request body. Use a new key for a new request.",
+        )
+
+
+class Unauthenticated(DialplaneError):
+    """Nobody we know."""
+
+
+class AuthenticationRequired(Unauthenticated):
+    """No API key was sent."""
+
+    code = "authentication_required"
+
+    def __init__(self) -> None:
+        super().__init__('No API key was sent. Send "Authorization: Bearer <key>" or "X-API-Key: <key>".')
+
+
+class KeyInvalid(Unauthenticated):
+    """The key is unknown, revoked or expired; which of them is not told."""
+
+    code = "invalid_key"
+
+    def __init__(self) -> None:
+        super().__init__("The API key is invalid or inactive.")
+
+
+class Forbidden(DialplaneError):
+    """Known, and not allowed."""
+
+
+class PermissionDenied(Forbidden):
+    """The key lacks the scope."""
+
+    code = "permission_denied"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"The API key doesn't have the required permission: {scope}.", scope=scope)
+
+
+class OrganizationSuspended(Forbidden):
+    """The organization may not place calls at present."""
+
+    code = "organization_suspended"
+
+    def __init__(self) -> None:
+        super().__init__("This organization is suspended. Contact the operator of this platform.")
+
+
+class CallerNumberForeign(Forbidden):
+    """The caller number is not one of the organization's."""
+
+    code = "caller_number_foreign"
+
+    def __init__(self, number: str) -> None:
+        super().__init__(f"Unauthorized: phone number {number} does not belong to your organization")
+
+
+class AssistantForeign(Forbidden):
+    """The assistant is not one of the organization's."""
+
+    code = "assistant_foreign"
+
+    def __init__(self, assistant_id: int) -> None:
+        super().__init__(f"Unauthorized: assistant {assistant_id} does not belong to your organization")
+
+
+class DestinationOnDnc(Forbidden):
+    """The callee asked not to be called."""
+
+    code = "do_not_call"
+
+    def __init__(self) -> None:
+        super().__init__("The destination is on the do-not-call list. No call was placed.")
+
+
+class DestinationNotAllowed(Forbidden):
+    """The organization does not call this country or this kind of number."""
+
+    code = "destination_not_allowed"
+
+
+class NotFound(DialplaneError):
+    """There is no such thing in this organization."""
+
+
+class AssistantNotFound(NotFound):
+    """Nothing says which assistant should speak."""
+
+    code = "assistant_not_found"
+
+
+class CallerNumberMissing(NotFound):
+    """The assistant has no number to call from."""
+
+    code = "caller_number_missing"
+
+    def __init__(self) -> None:
+        super().__init__("No phone number assigned to this assistant")
+
+
+class CallNotFound(NotFound):
+    """No call of this organization has that id."""
+
+    code = "call_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("No call with this id. Use a call_id or the carrier's call id of your own organization.")
+
+
+class DncEntryNotFound(NotFound):
+    """The number is not on the organization's do-not-call list."""
+
+    code = "dnc_entry_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("This number is not on the do-not-call list.")
+
+
+class RouteNotFound(NotFound):
+    """No such path and method."""
+
+    code = "route_not_found"
+
+
+class InsufficientBalance(DialplaneError):
+    """The wallet does not cover the hold."""
+
+    code = "insufficient_balance"
+
+    def __init__(self, *, available: Money, required: Money) -> None:
+        super().__init__("Insufficient balance. Please add funds to continue making calls.")
+        self.available = available
+        self.required = required
+
+
+class Busy(DialplaneError):
+    """Not now; the same request may succeed later."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class IdempotencyInProgress(Busy):
+    """The first request with this key is still being worked on."""
+
+    code = "idempotency_in_progress"
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(
+            "A request with this Idempotency-Key is still in progress. Repeat it after the time in Retry-After.",
+            retry_after_seconds=retry_after_seconds,
+        )
+
+
+class ActiveCallsLimitReached(Busy):
+    """The organization has as many open calls as it may have."""
+
+    code = "active_calls_limit_reached"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"All {limit} simultaneous calls of your organization are in use. Repeat the request when one has ended.",
+            retry_after_seconds=5,
+        )
+
+
+class CarrierFailure(DialplaneError):
+    """The call was admitted, and the carrier certainly did not place it; the hold was released."""
+
+
+class CarrierRejected(CarrierFailure):
+    """The carrier refused the call."""
+
+    code = "carrier_rejected"
+
+
+class CarrierUnavailable(CarrierFailure):
+    """The carrier could not take the call now."""
+
+    code = "carrier_unavailable"
+    retryable = True
+
+
+class CallNotPlaced(CarrierFailure):
+    """The carrier's answer was lost, and it was found out later that it never placed the call."""
+
+    code = "call_not_placed"
