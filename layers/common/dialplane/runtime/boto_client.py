@@ -75,8 +75,8 @@ def _send(client: Any, service: str, operation: str, params: Mapping[str, Any]) 
         raise AwsError(service=service, operation=operation, code="ConnectionFailed", message=str(error)) from error
     except (ReadTimeoutError, ConnectionClosedError, HTTPClientError) as error:
         raise AwsError(service=service, operation=operation, code="ReplyLost", message=str(error)) from error
-    except BotoCoreError as error:  # no credentials, no region, parameters of the wrong type: nothing was sent
-        raise AwsError(service=service, operation=operation, code="ConfigurationMissing", message=str(error)) from error
+    except BotoCoreError as error:  # NoCredentialsError, ParamValidationError and their like: nothing was sent
+        raise AwsError(service=service, operation=operation, code=type(error).__name__, message=str(error)) from error
     result.pop("ResponseMetadata", None)
     return result
 

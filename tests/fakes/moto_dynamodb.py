@@ -1,0 +1,132 @@
+"""What moto's DynamoDB lacks to stand in for the real one: isolation between threads, request tokens, and bad luck.
+
+moto runs each request on its caller's thread without a lock and ignores ClientRequestToken; it never raises
+TransactionConflict and never loses a reply. Nothing here knows our tables.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from unittest.mock import patch
+
+from botocore.exceptions import ClientError, ConnectionClosedError
+from moto import mock_aws
+from moto.dynamodb.responses import DynamoHandler
+
+
+@contextlib.contextmanager
+def transactional_dynamodb() -> Iterator[None]:
+    """Run moto (all services) with DynamoDB requests one at a time and TransactWriteItems repeated without effect."""
+    lock = threading.RLock()
+    replies: dict[str, tuple[str, Any]] = {}
+    dispatch = DynamoHandler._dispatch
+    call_action = DynamoHandler.call_action
+
+    def locked_dispatch(handler: DynamoHandler, *args: Any, **kwargs: Any) -> Any:
+        with lock:
+            return dispatch(handler, *args, **kwargs)
+
+    def call_action_once_per_token(handler: DynamoHandler) -> Any:
+        request = dict(handler.params)
+        token = request.pop("ClientRequestToken", None)
+        if token is None:
+            return call_action(handler)
+        wanted = json.dumps(request, sort_keys=True, default=str)
+        if token in replies:
+            seen, reply = replies[token]
+            return reply if seen == wanted else _mismatch(handler)
+        reply = call_action(handler)
+        if reply[0] == 200:  # AWS remembers what took effect, not what was refused
+            replies[token] = (wanted, reply)
+        return reply
+
+    with (
+        patch.object(DynamoHandler, "_dispatch", locked_dispatch),
+        patch.object(DynamoHandler, "call_action", call_action_once_per_token),
+        mock_aws(),
+    ):
+        yield
+
+
+def _mismatch(handler: DynamoHandler) -> Any:
+    code = "com.amazonaws.dynamodb.v20120810#IdempotentParameterMismatchException"
+    return 400, handler.response_headers, json.dumps({"__type": code, "message": "the token was used for other items"})
+
+
+class Crash(BaseException):
+    """The process ends here; a BaseException, so that no ``except Exception`` of the code under test survives it."""
+
+
+@dataclass
+class FaultInjector:
+    """Bad luck for one boto3 DynamoDB client, drawn from ``seed``; attach with ``attach(client)``.
+
+    Every call has two I/O points: before it (nothing happened yet) and after it (it took effect, the reply is not
+    read). ``points`` counts them over all attached clients; ``crash_at=n`` raises ``Crash`` at the n-th, from 0.
+    """
+
+    seed: int = 0
+    conflict_probability: float = 0.0
+    lost_reply_probability: float = 0.0
+    crash_at: int | None = None
+    points: int = 0
+    conflicts: int = 0
+    lost_replies: int = 0
+    operations: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)  # noqa: S311 - repeatable, not secret
+        self._lock = threading.Lock()
+
+    def attach(self, client: Any) -> None:
+        """Make every later call of ``client`` pass through the injector."""
+        service = client.meta.service_model.service_id.hyphenize()
+        client.meta.events.register_first(f"before-call.{service}", self._before)
+        client.meta.events.register_last(f"after-call.{service}", self._after)
+
+    def _before(self, model: Any, params: dict[str, Any], **_: Any) -> None:
+        with self._lock:
+            self.operations.append(model.name)
+            self._point()
+            conflicting = model.name in _WRITES and self._random.random() < self.conflict_probability
+            self.conflicts += conflicting
+        if conflicting:
+            raise _conflict(model.name, json.loads(params["body"]))
+
+    def _after(self, http_response: Any, **_: Any) -> None:
+        with self._lock:
+            self._point()
+            lost = http_response.status_code < 300 and self._random.random() < self.lost_reply_probability
+            self.lost_replies += lost
+        if lost:
+            raise ConnectionClosedError(endpoint_url="https://dynamodb.test")
+
+    def _point(self) -> None:
+        self.points += 1
+        if self.points - 1 == self.crash_at:
+            raise Crash(f"at I/O point {self.crash_at}, {self.operations[-1]}")
+
+
+_WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"})
+
+
+def _conflict(operation: str, request: dict[str, Any]) -> ClientError:
+    """What AWS answers when another transaction holds one of the items; nothing was written."""
+    metadata = {"HTTPStatusCode": 400}
+    if operation != "TransactWriteItems":
+        error = {"Code": "TransactionConflictException", "Message": "Transaction is ongoing for the item"}
+        return ClientError({"Error": error, "ResponseMetadata": metadata}, operation)  # type: ignore[typeddict-item]
+    reasons: list[dict[str, Any]] = [{"Code": "None"} for _ in request["TransactItems"]]
+    reasons[0] = {"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"}
+    response: Any = {
+        "Error": {"Code": "TransactionCanceledException", "Message": "Transaction cancelled"},
+        "CancellationReasons": reasons,
+        "ResponseMetadata": metadata,
+    }
+    return ClientError(response, operation)
