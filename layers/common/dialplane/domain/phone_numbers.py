@@ -68,14 +68,16 @@ class PhoneNumber:
 
         +1 is two dozen countries, some of them costly: a number of an unassigned range is judged by its area code.
         """
+        country_code = self._parsed.country_code
+        assert country_code is not None
         region = phonenumbers.region_code_for_number(self._parsed)
-        if region is None and self._parsed.country_code == _NANP:
+        if region is None and country_code == _NANP:
             area_code = str(self._parsed.national_number)[:_NANP_AREA_CODE_LENGTH]
             probe = phonenumbers.PhoneNumber(
                 country_code=_NANP, national_number=int(area_code) * 10**7 + _NANP_PROBE_SUBSCRIBER
             )
             region = phonenumbers.region_code_for_number(probe)
-        return region or str(phonenumbers.region_code_for_country_code(self._parsed.country_code))
+        return region or str(phonenumbers.region_code_for_country_code(country_code))
 
     @cached_property
     def number_type(self) -> str:

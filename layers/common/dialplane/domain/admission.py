@@ -1,0 +1,287 @@
+"""May this call be made, by whom, with which words, and what must be held for it?
+
+``decide`` is a pure function over facts that were read once. Reading the facts and keeping the decision true under
+concurrency (the commit's conditions) belong to ``usecases.initiate_call`` and ``dynamodb.admissions``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from dialplane.domain.accounts import ApiKey, Assistant, CallerNumber, Organization, PresentedKey
+from dialplane.domain.calls import Call, CallStatus, Instructions
+from dialplane.domain.errors import (
+    ActiveCallsLimitReached,
+    AssistantForeign,
+    AssistantNotFound,
+    CallerNumberForeign,
+    CallerNumberMissing,
+    DestinationNotAllowed,
+    DestinationOnDnc,
+    DialplaneError,
+    InsufficientBalance,
+)
+from dialplane.domain.idempotency import IdempotencyKey, IdempotencyRecord
+from dialplane.domain.money import Money, charge_micros
+from dialplane.domain.phone_numbers import REFUSED_NUMBER_TYPES, PhoneNumber
+from dialplane.domain.templates import Variables, render
+from dialplane.domain.wallets import Wallet
+
+DIAL_WINDOW = timedelta(seconds=10)
+"""How long after the commit the carrier may still be asked. Whoever waits for dials to be over waits this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class InitiateCall:
+    """A request to place a call, in canonical words, whichever dialect it came in."""
+
+    dialect: str
+    request_id: str
+    presented_key: PresentedKey
+    destination: PhoneNumber
+    caller_number: PhoneNumber | None
+    assistant_id: int | None
+    welcome_message: str | None
+    agenda: str | None
+    variables: Variables
+    idempotency_key: IdempotencyKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything the decision needs, as it was when it was read."""
+
+    key: ApiKey | None = None
+    organization: Organization | None = None
+    caller_number: CallerNumber | None = None
+    assistant: Assistant | None = None
+    wallet: Wallet | None = None
+    is_destination_on_dnc: bool = False
+    idempotency_record: IdempotencyRecord | None = None
+
+
+class GateVerdict(StrEnum):
+    """How a gate ended; a gate is skipped when an earlier one left it nothing to look at."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """One gate's verdict, with its refusal when it failed."""
+
+    gate: str
+    verdict: GateVerdict
+    refusal: DialplaneError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the call would be, as far as the gates got."""
+
+    assistant: Assistant | None = None
+    caller_number: CallerNumber | None = None
+    instructions: Instructions | None = None
+    agenda: str | None = None
+    hold: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Every gate's verdict in order, and the plan. The call may be made when no gate failed."""
+
+    gates: tuple[GateResult, ...]
+    plan: Plan
+
+    @property
+    def refusal(self) -> DialplaneError | None:
+        """The first gate's refusal, which is the one a client is told."""
+        return next((result.refusal for result in self.gates if result.refusal is not None), None)
+
+
+def decide(command: InitiateCall, facts: Facts) -> Decision:
+    """Run every gate in order, none left out, whatever the earlier ones said.
+
+    The key and its scope have been checked before: a stranger learns nothing from the other gates.
+    """
+    assert facts.organization is not None
+    plan = Plan()
+    results: list[GateResult] = []
+    for name, gate in _GATES:
+        try:
+            outcome = gate(command, facts, facts.organization, plan)
+        except DialplaneError as refusal:
+            results.append(GateResult(name, GateVerdict.FAILED, refusal))
+        else:
+            results.append(GateResult(name, GateVerdict.SKIPPED if outcome is None else GateVerdict.PASSED))
+            plan = outcome or plan
+    return Decision(tuple(results), plan)
+
+
+def chosen_caller_number(command: InitiateCall, assistant: Assistant | None) -> str | None:
+    """The number to call from: the request's, else the assistant's own."""
+    if command.caller_number is not None:
+        return command.caller_number.e164
+    return assistant.caller_number if assistant is not None else None
+
+
+def chosen_assistant_id(command: InitiateCall, caller_number: CallerNumber | None) -> int | None:
+    """The assistant that speaks: the request's override, else the one assigned to the caller number."""
+    if command.assistant_id is not None:
+        return command.assistant_id
+    return caller_number.assistant_id if caller_number is not None else None
+
+
+def _check_caller_number(command: InitiateCall, facts: Facts, organization: Organization, plan: Plan) -> Plan | None:
+    number = facts.caller_number
+    is_usable = number is not None and number.is_active
+    if command.caller_number is not None:
+        if not is_usable:
+            raise CallerNumberForeign(command.caller_number.e164)
+    elif facts.assistant is None:
+        return None
+    elif not is_usable:
+        raise CallerNumberMissing
+    return replace(plan, caller_number=number)
+
+
+def _check_assistant(command: InitiateCall, facts: Facts, organization: Organization, plan: Plan) -> Plan | None:
+    assistant = facts.assistant
+    if command.assistant_id is not None:
+        if assistant is None:
+            raise AssistantForeign(command.assistant_id)
+        if not assistant.is_active:
+            raise AssistantNotFound(f"Assistant {assistant.id} is not active. Activate it or choose another one.")
+    elif plan.caller_number is None:
+        return None
+    elif assistant is None or not assistant.is_active:
+        raise AssistantNotFound(f"No assistant found for phone number {plan.caller_number.number}")
+    return replace(plan, assistant=assistant)
+
+
+def _check_texts(command: InitiateCall, facts: Facts, organization: Organization, plan: Plan) -> Plan | None:
+    assistant = plan.assistant
+    if assistant is None:
+        return None
+    welcome = command.welcome_message if command.welcome_message is not None else assistant.welcome_message
+    agenda = command.agenda if command.agenda is not None else assistant.agenda
+    goodbye = assistant.goodbye_message
+    return replace(
+        plan,
+        instructions=Instructions(
+            engine=assistant.engine,
+            url=assistant.engine_url,
+            welcome_message=render(welcome, command.variables, field="welcome_message"),
+            goodbye_message=render(goodbye, command.variables, field="goodbye_message") if goodbye else None,
+            voice=assistant.voice,
+            language=assistant.language,
+        ),
+        agenda=render(agenda, command.variables, field="agenda") if agenda is not None else None,
+    )
+
+
+def _check_do_not_call(command: InitiateCall, facts: Facts, organization: Organization, plan: Plan) -> Plan:
+    if facts.is_destination_on_dnc:
+        raise DestinationOnDnc
+    return plan
+
+
+def _check_destination(command: InitiateCall, facts: Facts, organization: Organization, plan: Plan) -> Plan:
+    destination = command.destination
+    if destination.region not in organization.allowed_countries:
+        allowed = ", ".join(sorted(organization.allowed_countries)) or "none"
+        raise DestinationNotAllowed(
+            f"The destination belongs to {destination.region}; your organization may call: {allowed}. "
+            "Ask the operator to allow the country.",
+            country=destination.region,
+        )
+    # A number outside every assigned range has no kind; refusing those would refuse all test and example numbers.
+    kind = destination.number_type
+    if destination.is_valid and kind in REFUSED_NUMBER_TYPES - organization.allowed_number_types:
+        raise DestinationNotAllowed(
+            f"The destination is a {kind} number, which your organization may not call. "
+            "Ask the operator to allow this kind of number.",
+            number_type=kind,
+        )
+    return plan
+
+
+def _check_balance(command: InitiateCall, facts: Facts, organization: Organization, plan: Plan) -> Plan | None:
+    if plan.assistant is None:
+        return None
+    required = Money(
+        charge_micros(
+            seconds=plan.assistant.max_duration_seconds,
+            rate_micros_per_minute=organization.rate_micros_per_minute,
+            increment_seconds=organization.billing_increment_seconds,
+        ),
+        organization.currency,
+    )
+    check_balance(facts.wallet, required)
+    return replace(plan, hold=required)
+
+
+def check_balance(wallet: Wallet | None, required: Money) -> None:
+    """Raise InsufficientBalance unless the wallet has the micro-units available in the right currency."""
+    is_same_currency = wallet is not None and wallet.currency == required.currency
+    available = wallet.available_micros if wallet is not None and is_same_currency else 0
+    if available < required.micros or not is_same_currency:
+        raise InsufficientBalance(available=Money(available, required.currency), required=required)
+
+
+def _check_active_calls(command: InitiateCall, facts: Facts, organization: Organization, plan: Plan) -> Plan:
+    if facts.wallet is not None and facts.wallet.active_calls >= organization.active_calls_max:
+        raise ActiveCallsLimitReached(organization.active_calls_max)
+    return plan
+
+
+_Gate = Callable[[InitiateCall, Facts, Organization, Plan], Plan | None]
+_GATES: tuple[tuple[str, _Gate], ...] = (
+    ("caller_number", _check_caller_number),
+    ("assistant", _check_assistant),
+    ("texts", _check_texts),
+    ("do_not_call", _check_do_not_call),
+    ("destination", _check_destination),
+    ("balance", _check_balance),
+    ("active_calls", _check_active_calls),
+)
+
+
+def admit(command: InitiateCall, facts: Facts, decision: Decision, *, call_id: str, now: datetime) -> Call:
+    """The call that a decision without refusal leads to, not yet committed."""
+    plan, organization, key = decision.plan, facts.organization, facts.key
+    assert plan.assistant and plan.caller_number and plan.instructions and plan.hold and organization and key
+    return Call(
+        id=call_id,
+        organization_id=organization.id,
+        dialect=command.dialect,
+        request_id=command.request_id,
+        api_key_id=key.id,
+        assistant_id=plan.assistant.id,
+        assistant_name=plan.assistant.name,
+        caller_number=plan.caller_number.number,
+        destination=command.destination.e164,
+        carrier=plan.caller_number.carrier,
+        carrier_account_id=plan.caller_number.carrier_account_id,
+        status=CallStatus.DIALING,
+        created_at=now,
+        dial_deadline=now + DIAL_WINDOW,
+        ring_timeout_seconds=plan.assistant.ring_timeout_seconds,
+        time_limit_seconds=plan.assistant.max_duration_seconds,
+        machine_detection=plan.assistant.machine_detection,
+        instructions=replace(plan.instructions, parameters={"call_id": call_id}),
+        agenda=plan.agenda,
+        variables_json=json.dumps(command.variables, ensure_ascii=False, separators=(",", ":")),
+        currency=plan.hold.currency,
+        rate_micros_per_minute=organization.rate_micros_per_minute,
+        billing_increment_seconds=organization.billing_increment_seconds,
+        hold_micros=plan.hold.micros,
+        gates=tuple(result.gate for result in decision.gates),
+        next_check_at=now + DIAL_WINDOW,
+    )

@@ -1,0 +1,86 @@
+"""Take in what a carrier reports about a call, in whatever order and however often it comes.
+
+How reports merge is a rule of ``domain.calls``; here they are kept, and the end of a call sets its completion going.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from dialplane.domain.calls import Call, CallEvent, Transition, Verdict, apply_event
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierReport:
+    """An authentic report with the ids its path carried. ``message_id`` is the same when a queue delivers it again."""
+
+    organization_id: str
+    carrier_account_id: str
+    call_id: str
+    message_id: str
+    received_at: datetime
+    event: CallEvent
+
+
+class EventStore(Protocol):
+    """Where calls and what was reported about them are kept."""
+
+    def get(self, organization_id: str, call_id: str) -> Call | None:
+        """The call, strongly consistent."""
+
+    def record_event(self, before: Call, transition: Transition, report: CarrierReport) -> bool:
+        """Write the transition and its timeline entry in one transaction.
+
+        False when the call has been changed since ``before`` was read. A message that was recorded before changes
+        nothing and counts as written.
+        """
+
+
+StartCompletion = Callable[[Call], None]
+"""Starts the completion workflow of a call; starting it twice is harmless."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyCarrierEventUseCase:
+    """Applies one report."""
+
+    calls: EventStore
+    start_completion: StartCompletion
+    check_interval: timedelta
+
+    def apply(self, report: CarrierReport) -> Verdict:
+        """Merge the report into its call and keep it; returns what was done with it."""
+        while True:
+            call = self.calls.get(report.organization_id, report.call_id)
+            if call is None:
+                logger.warning("event_for_unknown_call", extra={"call_id": report.call_id})
+                return Verdict.FOREIGN
+            transition = self._transition(call, report)
+            if self.calls.record_event(call, transition, report):
+                break
+        after = transition.call
+        logger.info(
+            "carrier_event",
+            extra={"call_id": after.id, "verdict": transition.verdict.value, "status": after.status.value},
+        )
+        # Not only on the event that ended the call: its first completion may have failed to start.
+        if after.status.is_terminal and after.is_open:
+            self.start_completion(after)
+        return transition.verdict
+
+    def _transition(self, call: Call, report: CarrierReport) -> Transition:
+        if call.carrier_account_id != report.carrier_account_id:
+            return Transition(call, Verdict.FOREIGN)
+        transition = apply_event(call, report.event, received_at=report.received_at)
+        if transition.verdict is not Verdict.ACCEPTED or not call.is_open:
+            return transition
+        return replace(
+            transition,
+            call=replace(transition.call, next_check_at=report.received_at + self.check_interval, checks_made=0),
+        )

@@ -1,0 +1,149 @@
+"""Find calls and tell the story of one: checks, carrier exchange, callbacks, settlement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from dialplane.domain.calls import Call, DialOutcome, Verdict
+from dialplane.domain.errors import CallNotFound
+from dialplane.domain.ids import is_call_id
+
+
+@dataclass(frozen=True, slots=True)
+class CallFilters:
+    """Which calls to list; None does not filter. Times are UTC, ``created_before`` exclusive."""
+
+    status: str | None = None
+    assistant_id: int | None = None
+    caller_number: str | None = None
+    destination: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallPage:
+    """Calls, newest first, and the cursor of the next page if there is one."""
+
+    calls: tuple[Call, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """A carrier's report as it was kept, with what was done about it."""
+
+    received_at: datetime
+    source: str
+    verdict: Verdict
+    carrier_status: str
+    carrier_call_id: str
+    status: str | None = None
+    sequence: int | None = None
+    occurred_at: datetime | None = None
+    duration_seconds: int | None = None
+    sip_response_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One moment in the life of a call."""
+
+    at: datetime
+    type: str
+    details: Mapping[str, Any]
+
+
+class CallLog(Protocol):
+    """Where calls and their reports are read."""
+
+    def get(self, organization_id: str, call_id: str) -> Call | None:
+        """The call, strongly consistent."""
+
+    def find_by_carrier_call_id(self, organization_id: str, carrier_call_id: str) -> Call | None:
+        """The call that a carrier's call is bound to."""
+
+    def list(self, organization_id: str, filters: CallFilters, *, limit: int, cursor: str | None) -> CallPage:
+        """A page of calls. Raises CursorInvalid."""
+
+    def events(self, organization_id: str, call_id: str) -> Sequence[RecordedEvent]:
+        """All reports of a call in the order they were received."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrowseCallsUseCase:
+    """Reads calls."""
+
+    calls: CallLog
+
+    def get(self, organization_id: str, any_id: str) -> Call:
+        """A call by our id or by the carrier's. Raises CallNotFound."""
+        if is_call_id(any_id):
+            call = self.calls.get(organization_id, any_id)
+        else:
+            call = self.calls.find_by_carrier_call_id(organization_id, any_id)
+        if call is None:
+            raise CallNotFound
+        return call
+
+    def list(self, organization_id: str, filters: CallFilters, *, limit: int, cursor: str | None) -> CallPage:
+        """A page of calls, newest first."""
+        return self.calls.list(organization_id, filters, limit=limit, cursor=cursor)
+
+    def timeline(self, organization_id: str, any_id: str) -> tuple[TimelineEntry, ...]:
+        """Everything that happened to a call, in order of time. Raises CallNotFound."""
+        call = self.get(organization_id, any_id)
+        entries = [*_own_entries(call), *(_event_entry(event) for event in self.calls.events(organization_id, call.id))]
+        return tuple(sorted(entries, key=lambda entry: entry.at))
+
+
+def _own_entries(call: Call) -> list[TimelineEntry]:
+    admitted = {"gates": list(call.gates), "hold_micros": call.hold_micros, "currency": call.currency}
+    entries = [TimelineEntry(call.created_at, "admitted", admitted)]
+    if call.dial_outcome is not None and call.dial_replied_at is not None:
+        entries.append(
+            TimelineEntry(
+                call.dial_replied_at,
+                f"dial_{'placed' if call.dial_outcome is DialOutcome.PLACED else call.dial_outcome.value}",
+                {
+                    "carrier": call.carrier,
+                    "carrier_call_id": call.carrier_call_id,
+                    "error": call.dial_error,
+                    "error_message": call.dial_error_message,
+                },
+            )
+        )
+    if call.instructions_served_at is not None:
+        entries.append(
+            TimelineEntry(call.instructions_served_at, "instructions_served", {"engine": call.instructions.engine})
+        )
+    if call.settled_at is not None and call.charge_micros is not None:
+        settled = {
+            "hold_micros": call.hold_micros,
+            "charge_micros": call.charge_micros,
+            "release_micros": call.hold_micros - call.charge_micros,
+            "currency": call.currency,
+        }
+        entries.append(TimelineEntry(call.settled_at, "settled", settled))
+    return entries
+
+
+def _event_entry(event: RecordedEvent) -> TimelineEntry:
+    return TimelineEntry(
+        event.received_at,
+        "carrier_event",
+        {
+            "source": event.source,
+            "verdict": event.verdict.value,
+            "carrier_status": event.carrier_status,
+            "status": event.status,
+            "carrier_call_id": event.carrier_call_id,
+            "sequence": event.sequence,
+            "occurred_at": event.occurred_at,
+            "duration_seconds": event.duration_seconds,
+            "sip_response_code": event.sip_response_code,
+        },
+    )

@@ -1,0 +1,85 @@
+"""Keep an organization's do-not-call list, so that after an addition is acknowledged no dial to the number is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from dialplane.domain.calls import Call, CallStatus
+from dialplane.domain.errors import DncEntryNotFound
+
+_POLL_SECONDS = 0.1
+# How far the clock of the function that dials may be behind the clock of the function that waits for it.
+_CLOCK_TOLERANCE = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class DncEntry:
+    """A number that must not be called, who said so and when."""
+
+    number: str
+    reason: str | None
+    source: str
+    added_at: datetime
+
+
+class DestinationStore(Protocol):
+    """Where destination records are kept."""
+
+    def add_dnc_entry(self, organization_id: str, entry: DncEntry) -> tuple[DncEntry, frozenset[str]]:
+        """Put the number on the list. Returns the entry (the earlier one, if there was one) and the open calls' ids.
+
+        From here on every commit for this number fails.
+        """
+
+    def find_dnc_entry(self, organization_id: str, number: str) -> DncEntry | None:
+        """The entry, strongly consistent."""
+
+    def remove_dnc_entry(self, organization_id: str, number: str) -> DncEntry | None:
+        """Take the number off the list; returns what was there."""
+
+
+class CallReader(Protocol):
+    """Where calls are read."""
+
+    def get_many(self, organization_id: str, call_ids: Sequence[str]) -> Sequence[Call]:
+        """Calls by id, strongly consistent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManageDncUseCase:
+    """Reads and changes the list."""
+
+    destinations: DestinationStore
+    calls: CallReader
+    now: Callable[[], datetime]
+    sleep: Callable[[float], None]
+
+    def add(self, organization_id: str, number: str, *, reason: str | None, source: str) -> DncEntry:
+        """Put a number on the list and wait until every dial that was committed before is over, at most ten seconds."""
+        entry, open_calls = self.destinations.add_dnc_entry(
+            organization_id, DncEntry(number=number, reason=reason, source=source, added_at=self.now())
+        )
+        while open_calls:
+            open_calls = frozenset(
+                call.id
+                for call in self.calls.get_many(organization_id, sorted(open_calls))
+                if call.status is CallStatus.DIALING and self.now() <= call.dial_deadline + _CLOCK_TOLERANCE
+            )
+            if open_calls:
+                self.sleep(_POLL_SECONDS)
+        return entry
+
+    def get(self, organization_id: str, number: str) -> DncEntry:
+        """The entry. Raises DncEntryNotFound."""
+        entry = self.destinations.find_dnc_entry(organization_id, number)
+        if entry is None:
+            raise DncEntryNotFound
+        return entry
+
+    def remove(self, organization_id: str, number: str) -> None:
+        """Take a number off the list. Raises DncEntryNotFound."""
+        if self.destinations.remove_dnc_entry(organization_id, number) is None:
+            raise DncEntryNotFound

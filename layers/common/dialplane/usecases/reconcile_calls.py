@@ -1,0 +1,188 @@
+"""Ask the carrier about calls that have been silent too long, and finish what a crash left behind.
+
+Nothing about a call depends on a callback, a queue or a workflow having worked: whatever they lost is found here. What
+the carrier says goes into the same queue as its callbacks; only a call that was never placed is ended here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from dialplane.domain.calls import Call, CallStatus, DialOutcome, EndedReason
+from dialplane.usecases.complete_call import CompleteCallUseCase, CompletionOutcome
+
+logger = logging.getLogger(__name__)
+
+CHECKS_PER_RUN = 100
+_INTERVAL_DOUBLINGS_MAX = 3
+_CLOCK_TOLERANCE = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierCall:
+    """A call as the carrier's own records have it; ``fields`` are the carrier's words about it, as a callback has them."""
+
+    carrier_call_id: str
+    created_at: datetime | None
+    fields: Mapping[str, str]
+
+
+class CarrierRecords(Protocol):
+    """What a carrier can be asked about past and present calls. Raises CarrierUnavailable when it cannot answer."""
+
+    def fetch_call(self, carrier_call_id: str) -> CarrierCall | None:
+        """One call by the carrier's id."""
+
+    def list_calls(self, *, destination: str, caller_number: str, created_after: datetime) -> Sequence[CarrierCall]:
+        """The account's calls between two numbers, queued ones included."""
+
+    def requested_urls(self, carrier_call_id: str) -> Sequence[str]:
+        """The addresses that the carrier has called for a call: they carry our call id."""
+
+
+class ReconciliationStore(Protocol):
+    """Where due calls are found."""
+
+    def due_for_check(self, now: datetime, *, limit: int) -> Iterable[Call]:
+        """Open calls whose next check is due, the longest due first, as they are now."""
+
+    def find_by_carrier_call_id(self, organization_id: str, carrier_call_id: str) -> Call | None:
+        """The call that a carrier's call is bound to."""
+
+    def schedule_check(self, call: Call, *, next_check_at: datetime, checks_made: int) -> None:
+        """Set the time of the next check, unless the call has changed since it was read."""
+
+
+class SettlementStore(Protocol):
+    """Where a call that was never placed gives back its hold."""
+
+    def settle(self, call: Call, *, charge_micros: int, at: datetime) -> bool:
+        """End the call as given and release its hold; False when the call has changed since it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReconciliationSummary:
+    """What one run did: calls looked at, reports fed back, calls found never placed, calls settled, calls failed."""
+
+    checked: int = 0
+    reported: int = 0
+    not_placed: int = 0
+    settled: int = 0
+    failed: int = 0
+    stuck: int = 0
+    """Calls that are open longer than any call of theirs may last: somebody must look."""
+
+
+OpenRecords = Callable[[str, str, str], CarrierRecords]
+Enqueue = Callable[[Call, Mapping[str, str]], None]
+"""Puts the carrier's words about a call on the queue that callbacks use."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileCallsUseCase:
+    """Reconciles calls with their carriers."""
+
+    calls: ReconciliationStore
+    settlements: SettlementStore
+    completion: CompleteCallUseCase
+    open_records: OpenRecords
+    enqueue: Enqueue
+    now: Callable[[], datetime]
+    check_interval: timedelta
+    placement_grace: timedelta
+
+    def run(self) -> ReconciliationSummary:
+        """Check every call that is due, each on its own: one that cannot be checked never keeps others waiting."""
+        summary = ReconciliationSummary()
+        for call in self.calls.due_for_check(self.now(), limit=CHECKS_PER_RUN):
+            try:
+                found = self._check(call)
+            except Exception:
+                logger.exception("check_failed", extra={"call_id": call.id})
+                found = "failed"
+            summary = replace(
+                summary,
+                checked=summary.checked + 1,
+                stuck=summary.stuck + self._is_stuck(call),
+                **({found: getattr(summary, found) + 1} if found else {}),
+            )
+            if found not in ("not_placed", "settled"):
+                self._schedule_next(call)
+        return summary
+
+    def _check(self, call: Call) -> str | None:
+        if call.status.is_terminal:
+            outcome = self.completion.complete(call.organization_id, call.id)
+            if outcome is not CompletionOutcome.FACTS_MISSING:
+                return "settled"
+        records = self.open_records(call.organization_id, call.carrier, call.carrier_account_id)
+        if call.carrier_call_id is not None:
+            known = records.fetch_call(call.carrier_call_id)
+        else:
+            known = self._find_placed(call, records)
+            if known is None and self._is_certainly_not_placed(call):
+                return "not_placed" if self._release(call) else None
+        if known is None:
+            return None
+        self.enqueue(call, known.fields)
+        return "reported"
+
+    def _find_placed(self, call: Call, records: CarrierRecords) -> CarrierCall | None:
+        """The carrier's call that belongs to ours, recognized by our call id in an address that it requested.
+
+        Where the carrier has requested none yet, the only unclaimed call between the two numbers is ours; of several,
+        none is taken, because each will show its address sooner or later.
+        """
+        candidates = [
+            candidate
+            for candidate in records.list_calls(
+                destination=call.destination,
+                caller_number=call.caller_number,
+                created_after=call.created_at - _CLOCK_TOLERANCE,
+            )
+            if self._is_unclaimed(call, candidate)
+        ]
+        silent = []
+        for candidate in candidates:
+            urls = records.requested_urls(candidate.carrier_call_id)
+            if any(url.endswith(f"/{call.id}") for url in urls):
+                return candidate
+            if not urls:
+                silent.append(candidate)
+        return silent[0] if len(silent) == 1 and self._was_created_in_window(call, silent[0]) else None
+
+    def _is_unclaimed(self, call: Call, candidate: CarrierCall) -> bool:
+        owner = self.calls.find_by_carrier_call_id(call.organization_id, candidate.carrier_call_id)
+        return owner is None or owner.id == call.id
+
+    def _was_created_in_window(self, call: Call, candidate: CarrierCall) -> bool:
+        created_at = candidate.created_at
+        return created_at is not None and created_at <= call.dial_deadline + _CLOCK_TOLERANCE
+
+    def _is_certainly_not_placed(self, call: Call) -> bool:
+        """Twice not found, and longer ago than any carrier takes to show a call in its lists."""
+        return call.checks_made >= 1 and self.now() >= call.dial_deadline + self.placement_grace
+
+    def _release(self, call: Call) -> bool:
+        at = self.now()
+        ended = replace(
+            call,
+            status=CallStatus.FAILED,
+            ended_reason=EndedReason.NOT_PLACED,
+            ended_at=at,
+            dial_outcome=call.dial_outcome or DialOutcome.UNKNOWN,
+        )
+        logger.warning("call_not_placed", extra={"call_id": call.id})
+        return self.settlements.settle(ended, charge_micros=0, at=at)
+
+    def _schedule_next(self, call: Call) -> None:
+        wait = self.check_interval * 2 ** min(call.checks_made, _INTERVAL_DOUBLINGS_MAX)
+        self.calls.schedule_check(call, next_check_at=self.now() + wait, checks_made=call.checks_made + 1)
+
+    def _is_stuck(self, call: Call) -> bool:
+        lifetime = timedelta(seconds=call.ring_timeout_seconds + call.time_limit_seconds)
+        return self.now() > call.dial_deadline + lifetime + 4 * self.placement_grace

@@ -1,0 +1,58 @@
+"""Tell the carrier what to say: the callee has answered and the carrier asks.
+
+The request also proves that the carrier placed the call, so it binds the call when the dial's own answer was lost.
+Wording the instructions for a carrier belongs to ``carriers``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from dialplane.domain.calls import AnsweredBy, Call, Instructions
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionsRequest:
+    """An authentic request for instructions, with the ids that its path and its body carried."""
+
+    organization_id: str
+    carrier_account_id: str
+    call_id: str
+    carrier_call_id: str
+    answered_by: AnsweredBy | None = None
+    answered_by_raw: str | None = None
+
+
+class AnswerStore(Protocol):
+    """Where an answered call is kept."""
+
+    def answer(self, request: InstructionsRequest, *, at: datetime, next_check_at: datetime) -> Call | None:
+        """Mark the call answered and bound, in one conditional write.
+
+        None when the call is unknown, has ended, belongs to another carrier account, or is bound to another carrier
+        call already.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ServeInstructionsUseCase:
+    """Answers a carrier that asks what to say."""
+
+    calls: AnswerStore
+    now: Callable[[], datetime]
+    check_interval: timedelta
+
+    def serve(self, request: InstructionsRequest) -> Instructions | None:
+        """The call's instructions, or None when the carrier must hang up."""
+        at = self.now()
+        call = self.calls.answer(request, at=at, next_check_at=at + self.check_interval)
+        if call is None:
+            logger.warning("instructions_refused", extra={"call_id": request.call_id})
+            return None
+        return call.instructions
