@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from dialplane.runtime.aws_client import AwsError, HttpAwsClient, RetryPolicy
+from dialplane.aws.client import AwsError, HttpAwsClient, RetryPolicy
 
 TRANSACTION = {"TransactItems": [{"Put": {"TableName": "t", "Item": {"pk": {"S": "1"}}}}]}
 CONDITIONAL_UPDATE = {"TableName": "t", "Key": {}, "UpdateExpression": "ADD n :one", "ConditionExpression": "n < :two"}
@@ -356,7 +356,7 @@ def test_endpoint_of_one_service_wins_over_the_endpoint_of_all() -> None:
 
 def test_client_loads_nothing_heavy() -> None:
     code = (
-        "import sys, dialplane.runtime.aws_client as m;"
+        "import sys, dialplane.aws.client as m;"
         "print([n for n in ('boto3','botocore','asyncio','urllib.request','urllib3','requests','typing_extensions')"
         " if n in sys.modules])"
     )

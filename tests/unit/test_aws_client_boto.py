@@ -10,8 +10,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from dialplane.runtime.aws_client import AwsError, RetryPolicy
-from dialplane.runtime.boto_client import BotoAwsClient
+from dialplane.aws.client import AwsError, RetryPolicy
+from dialplane.aws.boto import BotoAwsClient
 from tests.fakes.moto_dynamodb import Crash, FaultInjector, transactional_dynamodb
 
 TABLE = "wallets"

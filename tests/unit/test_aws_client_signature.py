@@ -14,7 +14,7 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialplane.runtime.aws_client import HttpAwsClient
+from dialplane.aws.client import HttpAwsClient
 
 SIGNING_NAMES = {"dynamodb": "dynamodb", "sqs": "sqs", "secretsmanager": "secretsmanager", "stepfunctions": "states"}
 SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=60)

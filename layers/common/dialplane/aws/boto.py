@@ -19,7 +19,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from dialplane.runtime.aws_retries import AwsError, RetryPolicy, call_with_retries
+from dialplane.aws.retries import AwsError, RetryPolicy, call_with_retries
 
 # The retries of AwsClient are the only ones: botocore's own would repeat an unconditional UpdateItem.
 _CONFIG = Config(retries={"total_max_attempts": 1, "mode": "standard"}, connect_timeout=5, read_timeout=10)

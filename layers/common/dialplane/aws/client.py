@@ -1,7 +1,7 @@
 """A small AWS client for functions on the hot path: four services, the AWS JSON protocol, SigV4, keep-alive.
 
 boto3 costs a cold start about 200 ms more than this (docs/decisions). Only transport belongs here: what may be repeated
-is in ``aws_retries``, what the calls mean is with the callers. Nothing heavier than http.client may be imported.
+is in ``aws.retries``, what the calls mean is with the callers. Nothing heavier than http.client may be imported.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from dialplane.runtime.aws_retries import AwsClient, AwsError, RetryPolicy, call_with_retries
-from dialplane.runtime.aws_sigv4 import Credentials, sign_headers
+from dialplane.aws.retries import AwsClient, AwsError, RetryPolicy, call_with_retries
+from dialplane.aws.sigv4 import Credentials, sign_headers
 
 __all__ = ["AwsClient", "AwsError", "HttpAwsClient", "RetryPolicy"]
 
