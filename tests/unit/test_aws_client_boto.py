@@ -128,9 +128,9 @@ def test_crash_stops_before_or_after_the_effect_of_the_chosen_call(point: int, e
 def test_parameters_boto3_refuses_are_named_and_never_sent() -> None:
     faults = FaultInjector()
     with pytest.raises(AwsError) as raised:
-        new_client(faults).call("dynamodb", "GetItem", {"TableName": 5})
+        new_client(faults).call("dynamodb", "GetItem", {"TableName": TABLE, "Key": "not a map"})
     assert raised.value.code == "ParamValidationError"
-    assert "TableName" in raised.value.message
+    assert "Key" in raised.value.message
     assert faults.points == 0
 
 
