@@ -107,18 +107,18 @@ def main() -> int:
             scratch = Path(scratch_name)
             context, ca_bundle = (None, None) if arguments.no_tls else make_server_tls(scratch)
             backend = Backend()
-            with serve(backend, context) as url:
+            with serve(backend, context) as addresses:
                 subjects = [peer_subjects.trivial()]
-                subjects += ours(built, backend, url) if built else []
-                subjects += peer_subjects.naive(peer, NAIVE, backend, url)
-                subjects += peer_subjects.naive(compiled_peer, COMPILED, backend, url)
+                subjects += ours(built, backend, addresses) if built else []
+                subjects += peer_subjects.naive(peer, NAIVE, backend, addresses)
+                subjects += peer_subjects.naive(compiled_peer, COMPILED, backend, addresses)
                 rank = {job: place for place, job in enumerate(("trivial", *JOBS))}
                 subjects = sorted(_wanted(subjects, arguments.only), key=lambda subject: rank[subject.job])
                 bench = Bench(
                     emulator=emulator,
                     runtime_python=runtime_python,
                     backend=backend,
-                    backend_url=url,
+                    addresses=addresses,
                     ca_bundle=ca_bundle,
                     scratch=scratch,
                 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.rie import ExecutionEnvironment
-from bench.stub import Backend, Tally, UnservedError
+from bench.stub import Addresses, Backend, Tally, UnservedError
 from bench.subjects import Subject
 
 # The first invocations after a cold start still fill caches (connections, regular expressions, phone metadata).
@@ -59,7 +59,7 @@ class Bench:
     emulator: Path
     runtime_python: Path
     backend: Backend
-    backend_url: str
+    addresses: Addresses
     ca_bundle: Path | None
     scratch: Path
 
@@ -85,8 +85,7 @@ class Bench:
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
             "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
-            "AWS_ENDPOINT_URL": self.backend_url,
-        }
+        } | self.addresses.aws
         if self.ca_bundle is not None:
             trusted = ("SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
             variables |= dict.fromkeys(trusted, str(self.ca_bundle))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bench.artefacts import BuildError
-from bench.stub import Backend
+from bench.stub import Addresses, Backend
 from bench.subjects import Subject
 
 
@@ -14,6 +14,6 @@ def find_layer(built: Path) -> Path:
     raise BuildError(f"{built} holds no layer with the package `dialplane`; run `sam build` again.")
 
 
-def ours(built: Path, backend: Backend, backend_url: str) -> list[Subject]:
+def ours(built: Path, backend: Backend, addresses: Addresses) -> list[Subject]:
     """Return our three hot functions and put the items they read into the back end."""
     raise NotImplementedError

@@ -5,7 +5,7 @@ import json
 
 from bench import events
 from bench.artefacts import PEERS, NaivePeer
-from bench.stub import Backend, Table
+from bench.stub import Addresses, Backend, Table
 from bench.subjects import Subject, is_accepted, is_call_initiated, is_connecting_twiml, is_ok
 
 API_KEY = "live_0123456789abcdef0123456789abcdef"
@@ -72,7 +72,7 @@ def trivial() -> Subject:
     )
 
 
-def naive(peer: NaivePeer, variant: str, backend: Backend, backend_url: str) -> list[Subject]:
+def naive(peer: NaivePeer, variant: str, backend: Backend, addresses: Addresses) -> list[Subject]:
     """Return the naive peer's three functions and put the items they read into the back end."""
     for variable, (name, key) in TABLES.items():
         backend.tables[name] = Table(key_names=(key,))
@@ -81,9 +81,9 @@ def naive(peer: NaivePeer, variant: str, backend: Backend, backend_url: str) -> 
     backend.secrets[SECRET_ID] = json.dumps({"account_sid": events.ACCOUNT_SID, "auth_token": events.AUTH_TOKEN})
     environment = {variable: name for variable, (name, _) in TABLES.items()} | {
         "PUBLIC_BASE_URL": events.PUBLIC_BASE_URL,
-        "STATUS_QUEUE_URL": f"{backend_url}/123456789012/naive-status",
+        "STATUS_QUEUE_URL": f"{addresses.aws['AWS_ENDPOINT_URL_SQS']}/123456789012/naive-status",
         "TWILIO_SECRET_ID": SECRET_ID,
-        "TWILIO_API_URL": backend_url,
+        "TWILIO_API_URL": addresses.carrier,
         "POWERTOOLS_SERVICE_NAME": "calls",
         "POWERTOOLS_METRICS_NAMESPACE": "Calls",
     }

@@ -11,7 +11,7 @@ import ssl
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -281,12 +281,33 @@ class _Server(socketserver.ThreadingTCPServer):
         """Say nothing: a subject that is stopped drops its connections."""
 
 
+# One address for each service, as in AWS: with a single one, all of a subject's clients could share a connection.
+AWS_ADDRESSES = (
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_SQS",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    "AWS_ENDPOINT_URL_SFN",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Base URLs: those of the AWS services by the variable that the SDKs read, and the carrier's."""
+
+    aws: dict[str, str]
+    carrier: str
+
+
 @contextmanager
-def serve(backend: Backend, tls: ssl.SSLContext | None) -> Iterator[str]:
-    """Serve the back end on 127.0.0.1 until the block ends; yields its base URL."""
-    with _Server(backend, tls) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        try:
-            yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
+def serve(backend: Backend, tls: ssl.SSLContext | None) -> Iterator[Addresses]:
+    """Serve the back end on 127.0.0.1 until the block ends."""
+    with ExitStack() as running:
+        carrier, *aws = [_start(running, backend, tls) for _ in ("carrier", *AWS_ADDRESSES)]
+        yield Addresses(aws=dict(zip(AWS_ADDRESSES, aws, strict=True)), carrier=carrier)
+
+
+def _start(running: ExitStack, backend: Backend, tls: ssl.SSLContext | None) -> str:
+    server = running.enter_context(_Server(backend, tls))
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    running.callback(server.shutdown)
+    return f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
