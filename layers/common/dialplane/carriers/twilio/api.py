@@ -1,0 +1,267 @@
+"""Twilio's REST API for calls: create, read, end.
+
+One method, one question; nothing is repeated here, because only the caller knows what a repetition would do.
+https://www.twilio.com/docs/voice/api/call-resource
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, cast
+from urllib.parse import quote, urlencode
+
+import urllib3
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import HTTPError
+
+from dialplane.carriers.twilio.callbacks import InvalidCallback, call_resource_to_fields, parse_time
+from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
+from dialplane.domain.errors import CarrierUnavailable
+from dialplane.usecases.reconcile_calls import CarrierCall
+
+_STATUS_EVENTS = ("initiated", "ringing", "answered", "completed")
+_PAGE_SIZE = 200
+_PAGES_MAX = 25
+_FORM = "application/x-www-form-urlencoded"
+
+# https://www.twilio.com/docs/api/errors
+REJECTION_CAUSES: dict[int, RejectionCause] = {
+    13223: "invalid_destination",
+    13224: "invalid_destination",
+    21201: "invalid_destination",
+    21202: "destination_not_permitted",  # premium and x11 numbers
+    21211: "invalid_destination",
+    21214: "invalid_destination",
+    21217: "invalid_destination",
+    13227: "destination_not_permitted",  # geographic permissions, like the next and 32205
+    21215: "destination_not_permitted",
+    32205: "destination_not_permitted",
+    21216: "destination_not_permitted",
+    14111: "destination_not_permitted",  # trial accounts call verified numbers only, like the next
+    21219: "destination_not_permitted",
+    21210: "caller_number_not_owned",
+    21212: "caller_number_not_owned",
+    21213: "caller_number_not_owned",
+    10001: "credentials",
+    20003: "credentials",
+    20005: "credentials",
+    20429: "rate_limited",
+}
+# "Call already initiated": the one refusal that does not prove that no phone rings.
+_ALREADY_INITIATED = 21204
+_NOT_FOUND = 20404
+# "Invalid call state": the call to be ended has ended.
+_NOT_IN_PROGRESS = 21220
+
+
+class TwilioApi:
+    """The calls of one Twilio account. Safe to share between threads.
+
+    ``timeout_seconds`` bounds each request: at most two seconds of it to connect, the rest to wait for the answer.
+    """
+
+    def __init__(
+        self,
+        account_sid: str,
+        auth_token: str,
+        base_url: str = "https://api.twilio.com",
+        timeout_seconds: float = 5.0,
+    ) -> None:
+        self._connect_timeout_seconds = min(2.0, timeout_seconds / 2)
+        self._timeout_seconds = timeout_seconds
+        self._pool = urllib3.connection_from_url(
+            base_url,
+            retries=False,
+            timeout=urllib3.Timeout(connect=self._connect_timeout_seconds, total=timeout_seconds),
+        )
+        self._path = f"/2010-04-01/Accounts/{quote(account_sid, safe='')}"
+        self._headers = {
+            **urllib3.make_headers(basic_auth=f"{account_sid}:{auth_token}", user_agent="dialplane"),
+            "Accept": "application/json",
+        }
+
+    def create_call(self, request: DialRequest) -> CreateOutcome:
+        """Ask once for a call. Twilio has no request key, so this is never sent twice.
+
+        Until the first byte of the request is sent a failure proves that nothing was placed; from then on only an
+        answer proves anything, and a 5xx is none.
+        """
+        # A connection of its own: one kept alive may be closed by the other side while the request is under way, and
+        # a lost answer costs the caller minutes of uncertainty, a handshake a tenth of a second.
+        started = time.monotonic()
+        new_connection = cast(type[HTTPConnection], self._pool.ConnectionCls)
+        connection = new_connection(self._pool.host, self._pool.port, timeout=self._connect_timeout_seconds)
+        try:
+            try:
+                connection.connect()
+            except (HTTPError, OSError) as error:
+                return Rejected(cause="unreachable", code=type(error).__name__, message=str(error))
+            remaining = self._timeout_seconds - (time.monotonic() - started)
+            return self._post_call(connection, request, timeout_seconds=max(remaining, 0.1))
+        finally:
+            connection.close()
+
+    def _post_call(self, connection: HTTPConnection, request: DialRequest, *, timeout_seconds: float) -> CreateOutcome:
+        connection.timeout = timeout_seconds
+        try:
+            connection.request(
+                "POST",
+                f"{self._path}/Calls.json",
+                body=urlencode(_create_form(request)),
+                headers={**self._headers, "Content-Type": _FORM},
+            )
+            response = connection.getresponse()
+        except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+            return Unknown(reason=f"{type(error).__name__}: {error}")
+        return _to_outcome(response.status, response.data, response.headers.get("Retry-After"))
+
+    def fetch_call(self, carrier_call_id: str) -> CarrierCall | None:
+        """One call, or None when the account has none of this id. Raises CarrierUnavailable."""
+        resource = self._get(self._call_path(carrier_call_id))
+        return None if resource is None else _to_carrier_call(resource)
+
+    def list_calls(self, *, destination: str, caller_number: str, created_after: datetime) -> Sequence[CarrierCall]:
+        """Every call between the two numbers that was created at or after ``created_after``. Raises CarrierUnavailable.
+
+        Twilio's StartTime filter is not used: a queued call has no start time and would be missing. Twilio states
+        times to the second; ``created_after`` is compared as such.
+        """
+        query = urlencode({"To": destination, "From": caller_number, "PageSize": _PAGE_SIZE})
+        threshold = created_after.replace(microsecond=0)
+        calls = (_to_carrier_call(resource) for resource in self._pages(f"{self._path}/Calls.json?{query}", "calls"))
+        return [call for call in calls if call.created_at is None or call.created_at >= threshold]
+
+    def requested_urls(self, carrier_call_id: str) -> Sequence[str]:
+        """The addresses in Twilio's record of a call: those it was given and those it requested.
+
+        Twilio promises this record only 15 minutes after the call has ended; until then it may be empty.
+        https://www.twilio.com/docs/voice/api/call-event-resource. Raises CarrierUnavailable.
+        """
+        urls: list[str] = []
+        for event in self._pages(f"{self._call_path(carrier_call_id, '/Events')}?PageSize={_PAGE_SIZE}", "events"):
+            sent = event.get("request")
+            request: Mapping[str, Any] = sent if isinstance(sent, Mapping) else {}
+            given = request.get("parameters")
+            parameters: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+            found = (request.get("url"), parameters.get("url"), parameters.get("status_callback"))
+            # The record begins with our own request to Twilio's API; its address says nothing about the call.
+            urls += [url for url in found if isinstance(url, str) and f"{self._path}/Calls" not in url]
+        return list(dict.fromkeys(urls))
+
+    def end_call(self, carrier_call_id: str) -> None:
+        """Hang up, whatever the call is doing; one that has ended or is gone is success. Raises CarrierUnavailable."""
+        status, body = self._send("POST", self._call_path(carrier_call_id), body="Status=completed")
+        code = _error_code(body)
+        if status >= 300 and status != 404 and code not in (_NOT_FOUND, _NOT_IN_PROGRESS):
+            raise _unavailable(f"HTTP {status}, error {code}")
+
+    def _call_path(self, carrier_call_id: str, suffix: str = "") -> str:
+        return f"{self._path}/Calls/{quote(carrier_call_id, safe='')}{suffix}.json"
+
+    def _pages(self, path: str, key: str) -> Iterator[Mapping[str, Any]]:
+        next_path = path
+        for _ in range(_PAGES_MAX):
+            page = self._get(next_path)
+            items = page.get(key) if page is not None else None
+            if page is None or not isinstance(items, list):
+                raise _unavailable(f"no page of {key}")
+            yield from (item for item in items if isinstance(item, dict))
+            next_path = str(page.get("next_page_uri") or "")
+            if not next_path:
+                return
+            if not next_path.startswith(f"{self._path}/"):
+                raise _unavailable("a next page outside the account")
+        # Half a list would be taken for proof that a call is not there.
+        raise _unavailable(f"more than {_PAGES_MAX} pages")
+
+    def _get(self, path: str) -> Mapping[str, Any] | None:
+        status, body = self._send("GET", path)
+        if status == 404:
+            return None
+        content = _json_object(body)
+        if status != 200 or content is None:
+            raise _unavailable(f"HTTP {status}, error {_error_code(body)}")
+        return content
+
+    def _send(self, method: str, path: str, *, body: str | None = None) -> tuple[int, bytes]:
+        headers = {**self._headers, "Content-Type": _FORM} if body is not None else self._headers
+        try:
+            response = self._pool.urlopen(method, path, body=body, headers=headers, redirect=False)
+        except (HTTPError, OSError) as error:
+            raise _unavailable(type(error).__name__) from error
+        return response.status, response.data
+
+
+def _create_form(request: DialRequest) -> list[tuple[str, str]]:
+    """The form of Twilio's own SDK for this call, field for field and in its order."""
+    form = [
+        ("To", request.destination),
+        ("From", request.caller_number),
+        ("Method", "POST"),
+        ("StatusCallback", request.status_url),
+        *(("StatusCallbackEvent", event) for event in _STATUS_EVENTS),
+        ("StatusCallbackMethod", "POST"),
+        ("Timeout", str(request.ring_timeout_seconds)),
+    ]
+    if request.machine_detection:
+        form.append(("MachineDetection", "Enable"))
+    return [*form, ("TimeLimit", str(request.time_limit_seconds)), ("Url", request.instructions_url)]
+
+
+def _to_outcome(status: int, body: bytes, retry_after: str | None) -> CreateOutcome:
+    content = _json_object(body) or {}
+    code = _error_code(body)
+    if status in (200, 201):
+        try:
+            return Placed(carrier_call_id=call_resource_to_fields(content)["CallSid"])
+        except InvalidCallback as error:
+            return Unknown(reason=f"HTTP {status} whose body is not a call: {error}")
+    # 408 is a proxy that stopped waiting; a redirect or a 5xx says nothing about what was done before it was sent.
+    if not 400 <= status < 500 or status == 408 or code == _ALREADY_INITIATED:
+        return Unknown(reason=f"HTTP {status}, error {code}")
+    cause: RejectionCause = REJECTION_CAUSES.get(code or 0, "other")
+    if status == 429:
+        cause = "rate_limited"  # Twilio documents: not processed
+    elif status == 401:
+        cause = "credentials"
+    return Rejected(
+        cause=cause,
+        code=str(code) if code is not None else f"HTTP{status}",
+        message=str(content.get("message") or ""),
+        retry_after_seconds=_seconds(retry_after),
+    )
+
+
+def _to_carrier_call(resource: Mapping[str, Any]) -> CarrierCall:
+    try:
+        fields = call_resource_to_fields(resource)
+    except InvalidCallback as error:
+        raise _unavailable(str(error)) from error
+    return CarrierCall(fields["CallSid"], parse_time(resource.get("date_created")), fields)
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _error_code(body: bytes) -> int | None:
+    code = (_json_object(body) or {}).get("code")
+    return code if isinstance(code, int) else None
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text and text.isascii() and text.isdigit() else None
+
+
+def _unavailable(detail: str) -> CarrierUnavailable:
+    return CarrierUnavailable(
+        f"Twilio could not be asked about its calls ({detail}). Ask again later.", carrier="twilio"
+    )
