@@ -5,6 +5,7 @@ Everything lands in one cache directory and is rebuilt when its inputs change. N
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -46,6 +47,11 @@ def find_python() -> Path:
         if candidate.is_file() and _version(candidate) == PREFERRED_VERSION:
             return candidate
     return Path(sys.executable)
+
+
+def find_uv() -> str | None:
+    """Return the uv to install with, on PATH or where `make` keeps its own; None where pip must do."""
+    return shutil.which("uv") or shutil.which("uv", path=str(ROOT / ".tools" / "bin"))
 
 
 def _version(python: Path) -> tuple[int, int] | None:
@@ -102,7 +108,7 @@ class Workshop:
         return directory, (directory / ".built").is_file()
 
     def _install(self, requirements: Path, *destination: str, python: Path) -> None:
-        if uv := shutil.which("uv"):
+        if uv := find_uv():
             command = [uv, "pip", "install", "--quiet", "--python", str(python), "--no-deps", *destination]
         else:
             target = [option for option in destination if option != "--compile-bytecode"]
@@ -117,7 +123,7 @@ class Workshop:
         python = directory / "bin" / "python"
         if not built:
             shutil.rmtree(directory, ignore_errors=True)
-            if uv := shutil.which("uv"):
+            if uv := find_uv():
                 run([uv, "venv", "--quiet", "--python", str(self.python), str(directory)])
             else:
                 run([str(self.python), "-m", "venv", str(directory)])
@@ -160,13 +166,13 @@ class Workshop:
     def ours(self) -> Path:
         """Run the project's own `sam build` for this interpreter and return the build directory."""
         directory = self.cache / f"ours-{self.tag}"
-        minor = ".".join(self.tag.removeprefix("python").split(".")[:2])
         sam = shutil.which("sam", path=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
         if sam is None:
             raise BuildError("`sam` is not installed here. Run `uv sync`, then try again.")
         if not (ROOT / "template.yaml").is_file():
             raise BuildError(f"{ROOT / 'template.yaml'} does not exist.")
-        # sam looks for an interpreter named like the runtime on PATH.
+        # Wheels and bytecode must fit the machine and the interpreter that measure, not those that are deployed to.
+        machine = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
         path = os.pathsep.join([str(self.python.parent), str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         run(
             [
@@ -177,9 +183,15 @@ class Workshop:
                 "--build-dir",
                 str(directory),
                 "--parameter-overrides",
-                f"PythonRuntime=python{minor}",
+                f"Architecture={machine}",
             ],
             cwd=ROOT,
-            environment={"PATH": path, "SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1"},
+            environment={
+                "PATH": path,
+                "SAM_CLI_TELEMETRY": "0",
+                "AWS_DEFAULT_REGION": "us-east-1",
+                "DIALPLANE_BUILD_ARCH": machine,
+                "DIALPLANE_BUILD_PYTHON": ".".join(self.tag.removeprefix("python").split(".")[:2]),
+            },
         )
         return directory

@@ -21,13 +21,16 @@ CALLER_NUMBER = "+15551234567"
 DESTINATION = "+15559876543"
 
 # seed2's example "Call with Custom Message and Variables", plus the assistant that seed0 names.
+WELCOME_MESSAGE = "Hello {{name}}, this is a reminder about your appointment tomorrow at {{time}}."
+AGENDA = "Remind {{name}} about their upcoming {{appointment_type}} appointment."
+VARIABLES = {"name": "John Doe", "time": "10 AM", "appointment_type": "dental"}
 INITIATE_BODY = {
     "from_phone_number": CALLER_NUMBER,
     "to_phone_number": DESTINATION,
     "assistant_id": 123,
-    "welcome_message": "Hello {{name}}, this is a reminder about your appointment tomorrow at {{time}}.",
-    "agenda": "Remind {{name}} about their upcoming {{appointment_type}} appointment.",
-    "variables": {"name": "John Doe", "time": "10 AM", "appointment_type": "dental"},
+    "welcome_message": WELCOME_MESSAGE,
+    "agenda": AGENDA,
+    "variables": VARIABLES,
 }
 _VOICE_FIELDS = {
     "AccountSid": ACCOUNT_SID,

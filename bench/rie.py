@@ -28,8 +28,12 @@ class EmulatorError(RuntimeError):
 def find_emulator() -> Path:
     """Return the emulator binary for this machine.
 
-    Raises EmulatorError where aws-sam-cli (the project's `sandbox` dependency group) is not installed.
+    Raises EmulatorError where aws-sam-cli (the project's `sandbox` dependency group) is not installed, or not on Linux.
     """
+    if platform.system() != "Linux":
+        raise EmulatorError(
+            f"the emulator is a Linux program and this is {platform.system()}; run the benchmark on Linux."
+        )
     spec = importlib.util.find_spec("samcli")
     if spec is None or spec.origin is None:
         raise EmulatorError("aws-sam-cli is not installed here; it ships the emulator. Run `uv sync`, then try again.")

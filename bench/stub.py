@@ -21,7 +21,8 @@ from bench import capacity
 AttributeMap = dict[str, dict[str, Any]]
 Key = frozenset[tuple[str, str]]
 
-ASSIGNMENT = re.compile(r"([#\w]+)\s*=\s*(?:if_not_exists\([^,]+,\s*)?(:\w+)")
+# `name = :value`, `name = if_not_exists(…, :value)` and `ADD name :value`.
+ASSIGNMENT = re.compile(r"([#\w]+)\s*(?:=\s*(?:if_not_exists\([^,]+,\s*)?|\s)(:\w+)")
 
 
 class UnservedError(RuntimeError):
