@@ -1,0 +1,198 @@
+"""The scenario table: which number makes what happen, in words that hold for every carrier.
+
+Data only. How a carrier shows an outcome (its status words, SIP codes, error codes) is in that carrier's package.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Placing(Enum):
+    """What the carrier does with the request that asks for the call."""
+
+    ACCEPTED = "accepted"
+    INVALID_NUMBER = "invalid number"
+    RATE_LIMITED = "rate limited"
+    RATE_LIMITED_TWICE = "rate limited twice, then accepted"
+    SERVER_ERROR = "server error, not placed"
+    SERVER_ERROR_BUT_PLACED = "server error, placed"
+    NO_REPLY_BUT_PLACED = "no reply, placed"
+    CONNECTION_RESET = "connection reset, not placed"
+    CONNECTION_RESET_BUT_PLACED = "connection reset, placed"
+
+
+class Callee(Enum):
+    """What the called party does."""
+
+    ANSWERS = "answers"
+    MACHINE_ANSWERS = "machine answers"
+    BUSY = "busy"
+    NO_ANSWER = "no answer"
+    REJECTS = "rejects"
+    UNREACHABLE = "unreachable"
+
+
+class Delivery(Enum):
+    """What becomes of the status callbacks on their way."""
+
+    IN_ORDER = "in order"
+    DUPLICATED = "each sent twice"
+    REVERSED = "held back, then last first"
+    LOST = "none arrives"
+    ONLY_TERMINAL = "only the terminal one arrives"
+    TERMINAL_LOST = "the terminal one is lost"
+    TERMINAL_BEFORE_RINGING = "the terminal one overtakes ringing"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One row: durations are simulated seconds; `hangs_up_after_seconds` counts from the answer."""
+
+    number: str
+    name: str
+    proves: str
+    placing: Placing = Placing.ACCEPTED
+    callee: Callee = Callee.ANSWERS
+    delivery: Delivery = Delivery.IN_ORDER
+    queued_seconds: float = 0.0
+    rings_seconds: float = 3.0
+    talks_seconds: float = 12.0
+    hangs_up_after_seconds: float = math.inf
+
+
+# Numbers are possible but not valid (the 555-01xx fiction range), like the ones in the project's examples.
+SCENARIOS: tuple[Scenario, ...] = (
+    Scenario("+15550100101", "answered", "the callee answers, the call runs its course and completes"),
+    Scenario("+15550100102", "busy", "a busy callee ends the call without an answer or a charge", callee=Callee.BUSY),
+    Scenario(
+        "+15550100103",
+        "no-answer",
+        "ringing ends with the ring timeout and costs nothing",
+        callee=Callee.NO_ANSWER,
+    ),
+    Scenario(
+        "+15550100104",
+        "rejected",
+        "a declined call (SIP 603) is told apart from a busy one by its SIP code",
+        callee=Callee.REJECTS,
+        rings_seconds=2.0,
+    ),
+    Scenario("+15550100105", "failed", "an unreachable number fails without ringing", callee=Callee.UNREACHABLE),
+    Scenario(
+        "+15550100106",
+        "machine",
+        "an answering machine is reported when machine detection was asked for",
+        callee=Callee.MACHINE_ANSWERS,
+    ),
+    Scenario(
+        "+15550100107",
+        "invalid-number",
+        "a definite refusal: nothing was placed and nothing may stay held",
+        placing=Placing.INVALID_NUMBER,
+    ),
+    Scenario(
+        "+15550100108",
+        "rate-limited",
+        "every request is refused for its rate; nothing was placed, so trying again is safe but never succeeds",
+        placing=Placing.RATE_LIMITED,
+    ),
+    Scenario(
+        "+15550100109",
+        "rate-limited-twice",
+        "two refusals for rate, then the call is accepted: exactly one call",
+        placing=Placing.RATE_LIMITED_TWICE,
+    ),
+    Scenario(
+        "+15550100110",
+        "500-but-placed",
+        "a server error hides a call that was placed: asking again would ring twice",
+        placing=Placing.SERVER_ERROR_BUT_PLACED,
+    ),
+    Scenario(
+        "+15550100111",
+        "500-not-placed",
+        "a server error and no call: the hold is given back once the carrier's list proves it",
+        placing=Placing.SERVER_ERROR,
+    ),
+    Scenario(
+        "+15550100112",
+        "timeout-but-placed",
+        "no reply within any client's timeout, yet the call was placed",
+        placing=Placing.NO_REPLY_BUT_PLACED,
+    ),
+    Scenario(
+        "+15550100113",
+        "connection-reset",
+        "the connection breaks before a reply and nothing was placed",
+        placing=Placing.CONNECTION_RESET,
+    ),
+    Scenario(
+        "+15550100114",
+        "connection-reset-but-placed",
+        "the connection breaks before a reply, yet the call was placed",
+        placing=Placing.CONNECTION_RESET_BUT_PLACED,
+    ),
+    Scenario(
+        "+15550100115",
+        "callbacks-duplicated",
+        "every callback arrives twice and counts once",
+        delivery=Delivery.DUPLICATED,
+    ),
+    Scenario(
+        "+15550100116",
+        "callbacks-reordered",
+        "callbacks arrive last first; the state never goes back",
+        delivery=Delivery.REVERSED,
+    ),
+    Scenario(
+        "+15550100117",
+        "mute",
+        "no callback arrives (the TwiML is still fetched); the call is settled by asking the carrier",
+        delivery=Delivery.LOST,
+    ),
+    Scenario(
+        "+15550100118",
+        "only-terminal",
+        "only the terminal callback arrives; the answer is inferred from the duration",
+        delivery=Delivery.ONLY_TERMINAL,
+    ),
+    Scenario(
+        "+15550100119",
+        "terminal-lost",
+        "the terminal callback is lost; the call is settled by asking the carrier",
+        delivery=Delivery.TERMINAL_LOST,
+    ),
+    Scenario(
+        "+15550100120",
+        "completed-before-ringing",
+        "the terminal callback overtakes ringing, which then changes nothing",
+        delivery=Delivery.TERMINAL_BEFORE_RINGING,
+    ),
+    Scenario(
+        "+15550100121",
+        "long-call",
+        "the callee never hangs up: a conversation ends with the call's time limit",
+        talks_seconds=math.inf,
+    ),
+    Scenario(
+        "+15550100122",
+        "hangs-up-early",
+        "the callee hangs up two seconds after answering, in the middle of whatever is going on",
+        hangs_up_after_seconds=2.0,
+    ),
+    Scenario(
+        "+15550100123",
+        "slow-to-queue",
+        "the carrier keeps the call queued for eight seconds and says so",
+        queued_seconds=8.0,
+    ),
+)
+
+_BY_NUMBER = {scenario.number: scenario for scenario in SCENARIOS}
+_DEFAULT = Scenario("", "any other number", "answered and completed")
+
+
+def find_scenario(number: str) -> Scenario:
+    """The scenario of a called number; a number outside the table answers and completes."""
+    return _BY_NUMBER.get(number, _DEFAULT)

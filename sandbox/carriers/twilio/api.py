@@ -1,0 +1,231 @@
+"""Twilio's Calls API over HTTP: routes, authentication, replies, and the scenarios that spoil a create request."""
+
+import asyncio
+import contextlib
+import hmac
+import socket
+import struct
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlencode
+
+from aiohttp import BasicAuth, web
+
+from sandbox.carriers.journal import JournalEntry
+from sandbox.carriers.scenarios import Placing, find_scenario
+from sandbox.carriers.twilio.call_filters import build_filters
+from sandbox.carriers.twilio.calls import API_VERSION, Call, event_to_json
+from sandbox.carriers.twilio.errors import (
+    TwilioError,
+    authentication_failed,
+    invalid_parameter,
+    invalid_to,
+    method_not_allowed,
+    not_found,
+    rate_limited,
+    server_error,
+)
+from sandbox.carriers.twilio.parameters import group, parse_create, parse_update
+from sandbox.carriers.twilio.simulator import SimulatedTwilio
+
+T = TypeVar("T")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PATH_PREFIX = f"/{API_VERSION}/"
+JOURNAL_ENTRY = "journal_entry"
+PAGE_SIZE_DEFAULT = 50
+PAGE_SIZE_MAX = 1000
+NO_REPLY_SECONDS = 30.0
+_CALLS = f"/{API_VERSION}/Accounts/{{account_sid}}/Calls"
+
+
+class TwilioApi:
+    """The request handlers."""
+
+    def __init__(self, twilio: SimulatedTwilio) -> None:
+        self._twilio = twilio
+
+    def routes(self) -> list[web.RouteDef]:
+        """What the server has to route here."""
+        return [
+            web.post(f"{_CALLS}.json", self._guarded(self._create)),
+            web.get(f"{_CALLS}.json", self._guarded(self._list)),
+            web.get(f"{_CALLS}/{{sid}}.json", self._guarded(self._fetch)),
+            web.post(f"{_CALLS}/{{sid}}.json", self._guarded(self._update)),
+            web.get(f"{_CALLS}/{{sid}}/Events.json", self._guarded(self._events)),
+            web.get(f"{_CALLS}/{{sid}}/Notifications.json", self._guarded(self._notifications)),
+            web.route("*", f"{_CALLS}{{rest:(/[^/]+)?(/[^/]+)?}}.json", self._guarded(self._wrong_method)),
+            web.route("*", PATH_PREFIX + "{rest:.*}", self._guarded(self._unknown)),
+        ]
+
+    def _guarded(self, handler: Handler) -> Handler:
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            try:
+                self._authenticate(request)
+                return await handler(request)
+            except TwilioError as error:
+                headers = {"WWW-Authenticate": 'Basic realm="Twilio API"'} if error.http_status == 401 else {}
+                return _reply(error.to_json(), error.http_status, headers)
+
+        return guarded
+
+    def _authenticate(self, request: web.Request) -> None:
+        try:
+            given = BasicAuth.decode(request.headers.get("Authorization", ""))
+        except ValueError:
+            raise authentication_failed() from None
+        token = self._twilio.accounts.get(given.login)
+        path_account = request.match_info.get("account_sid", given.login)
+        matches = token is not None and hmac.compare_digest(token.encode(), given.password.encode())
+        if not matches or path_account != given.login:
+            raise authentication_failed()
+
+    async def _create(self, request: web.Request) -> web.StreamResponse:
+        form = group(await _form(request))
+        account_sid = request.match_info["account_sid"]
+        placing = find_scenario(form.get("To", [""])[0]).placing
+        match placing:
+            case Placing.INVALID_NUMBER:
+                raise invalid_to(form["To"][0])
+            case Placing.RATE_LIMITED:
+                raise rate_limited()
+            case Placing.RATE_LIMITED_TWICE:
+                self._refuse_twice(account_sid, form["To"][0])
+            case Placing.SERVER_ERROR:
+                raise server_error()
+            case Placing.CONNECTION_RESET:
+                return _break_connection(request)
+            case _:
+                pass
+        call = self._twilio.place(account_sid, parse_create(form, self._twilio.owned_numbers))
+        _entry(request).call_sid = call.sid
+        match placing:
+            case Placing.SERVER_ERROR_BUT_PLACED:
+                raise server_error()
+            case Placing.CONNECTION_RESET_BUT_PLACED:
+                return _break_connection(request)
+            case Placing.NO_REPLY_BUT_PLACED:
+                await self._keep_waiting(request)
+                return _break_connection(request)
+            case _:
+                return _reply(call.to_json(), 201)
+
+    def _refuse_twice(self, account_sid: str, to: str) -> None:
+        key = (account_sid, to)
+        self._twilio.refusals[key] += 1
+        if self._twilio.refusals[key] <= 2:
+            raise rate_limited()
+        del self._twilio.refusals[key]
+
+    async def _keep_waiting(self, request: web.Request) -> None:
+        """Say nothing until the client gives up, but no longer than any sensible client's timeout."""
+        stopping, give_up_at = self._twilio.stopping, time.monotonic() + NO_REPLY_SECONDS
+        while request.transport is not None and not request.transport.is_closing() and time.monotonic() < give_up_at:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), 0.1)
+                return
+
+    async def _fetch(self, request: web.Request) -> web.StreamResponse:
+        return _reply(self._call(request).to_json())
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        filters = build_filters({name: value for name, value in request.query.items() if value})
+        calls = self._twilio.calls.newest_first(request.match_info["account_sid"])
+        matching = [call for call in calls if all(matches(call) for matches in filters)]
+        return _page(request, "calls", matching, Call.to_json)
+
+    async def _update(self, request: web.Request) -> web.StreamResponse:
+        call = self._call(request)
+        await self._twilio.update(call, parse_update(group(await _form(request))))
+        return _reply(call.to_json())
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        return _page(request, "events", self._call(request).events, event_to_json)
+
+    async def _notifications(self, request: web.Request) -> web.StreamResponse:
+        call = self._call(request)
+        return _page(request, "notifications", call.notifications, call.notification_to_json)
+
+    async def _wrong_method(self, request: web.Request) -> web.StreamResponse:
+        if request.match_info["rest"].count("/") > 1 or request.method in ("GET", "POST"):
+            raise not_found(request.path)
+        raise method_not_allowed()
+
+    async def _unknown(self, request: web.Request) -> web.StreamResponse:
+        raise not_found(request.path)
+
+    def _call(self, request: web.Request) -> Call:
+        call = self._twilio.calls.find(request.match_info["account_sid"], request.match_info["sid"])
+        if call is None:
+            raise not_found(request.path)
+        _entry(request).call_sid = call.sid
+        return call
+
+
+async def _form(request: web.Request) -> list[tuple[str, str]]:
+    """The posted form; the server journals it from here because the entry itself is written at arrival."""
+    return parse_qsl((await request.read()).decode("utf-8", "replace"), keep_blank_values=True)
+
+
+def _entry(request: web.Request) -> JournalEntry:
+    entry: JournalEntry = request[JOURNAL_ENTRY]
+    return entry
+
+
+def _reply(payload: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response(
+        payload, status=status, headers={"Twilio-Request-Id": "RQ" + uuid.uuid4().hex, **(headers or {})}
+    )
+
+
+def _page(request: web.Request, key: str, items: Sequence[T], to_json: Callable[[T], dict[str, Any]]) -> web.Response:
+    """One page of a list, with the URIs of its neighbours."""
+    page, size = _whole(request, "Page", 0), min(_whole(request, "PageSize", PAGE_SIZE_DEFAULT), PAGE_SIZE_MAX)
+    if size < 1:
+        raise invalid_parameter("PageSize", str(size), f"an integer from 1 to {PAGE_SIZE_MAX}")
+    shown = items[page * size : (page + 1) * size]
+
+    def uri(number: int) -> str:
+        kept = [(name, value) for name, value in request.query.items() if name not in ("Page", "PageSize", "PageToken")]
+        return f"{request.path}?{urlencode([*kept, ('PageSize', size), ('Page', number)])}"
+
+    return _reply(
+        {
+            key: [to_json(item) for item in shown],
+            "first_page_uri": uri(0),
+            "next_page_uri": uri(page + 1) if (page + 1) * size < len(items) else None,
+            "previous_page_uri": uri(page - 1) if page else None,
+            "uri": uri(page),
+            "page": page,
+            "page_size": size,
+            "start": page * size,
+            "end": page * size + max(len(shown) - 1, 0),
+        }
+    )
+
+
+def _whole(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name, "")
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise invalid_parameter(name, text, "a whole number")
+    return int(text)
+
+
+def _break_connection(request: web.Request) -> web.StreamResponse:
+    """Reset the connection: the client gets no byte of a reply."""
+    if request.transport is not None:
+        tcp = request.transport.get_extra_info("socket")
+        if tcp is not None:
+            # A linger time of zero makes closing send RST instead of FIN.
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        request.transport.abort()
+    response = web.Response(status=500)
+    response[NO_REPLY] = True
+    return response
+
+
+NO_REPLY = "no_reply"

@@ -1,0 +1,126 @@
+"""The simulated Twilio as a whole: its accounts, its queue, its calls and whatever runs on their behalf."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
+
+import aiohttp
+
+from sandbox.carriers.clock import CallTimeline, SimulatedClock
+from sandbox.carriers.journal import Journal
+from sandbox.carriers.scenarios import Scenario, find_scenario
+from sandbox.carriers.twilio.call_runner import CallRunner
+from sandbox.carriers.twilio.calls import Call, CallStore
+from sandbox.carriers.twilio.errors import call_not_in_progress
+from sandbox.carriers.twilio.parameters import CallParameters, CallUpdate
+from sandbox.carriers.twilio.webhooks import WebhookSender
+
+
+class CallQueue:
+    """An account's calls-per-second queue, in simulated time."""
+
+    def __init__(self, clock: SimulatedClock, calls_per_second: float) -> None:
+        self._clock = clock
+        self._interval_seconds = 1 / calls_per_second
+        self._next_departure = 0.0
+
+    def reserve(self) -> float:
+        """Take the next departure; simulated seconds until then."""
+        now = self._clock.seconds()
+        departure = max(now, self._next_departure)
+        self._next_departure = departure + self._interval_seconds
+        return departure - now
+
+
+class SimulatedTwilio:
+    """Twilio for a set of accounts. Must be made and used within one event loop."""
+
+    def __init__(
+        self,
+        *,
+        accounts: dict[str, str],
+        clock: SimulatedClock,
+        journal: Journal,
+        session: aiohttp.ClientSession,
+        calls_per_second: float = 1.0,
+        owned_numbers: frozenset[str] | None = None,
+    ) -> None:
+        """`accounts` maps account SIDs to auth tokens; `owned_numbers` None accepts any caller number."""
+        self.accounts = accounts
+        self.owned_numbers = owned_numbers
+        self.calls = CallStore()
+        self.stopping = asyncio.Event()
+        self.refusals: Counter[tuple[str, str]] = Counter()
+        self._clock = clock
+        self._calls_per_second = calls_per_second
+        self._sender = WebhookSender(session, journal, accounts)
+        self._queues: dict[str, CallQueue] = {}
+        self._runners: dict[str, CallRunner] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def place(self, account_sid: str, parameters: CallParameters) -> Call:
+        """Queue a call and let it live."""
+        scenario: Scenario = find_scenario(parameters.to)
+        queue = self._queues.setdefault(account_sid, CallQueue(self._clock, self._calls_per_second))
+        queued_seconds = queue.reserve() + scenario.queued_seconds
+        call = Call(
+            account_sid=account_sid,
+            parameters=parameters,
+            scenario=scenario,
+            timeline=CallTimeline(self._clock),
+            queue_time_ms=round(queued_seconds * 1000),
+        )
+        self.calls.add(call)
+        runner = self._runners[call.sid] = CallRunner(call, self._clock, self._sender, self.spawn)
+        self.spawn(runner.run())
+        return call
+
+    async def update(self, call: Call, update: CallUpdate) -> None:
+        """Hang up, redirect or amend a call. Raises TwilioError."""
+        if call.ended:
+            # Also what Twilio answers to hanging up a call that is over.
+            raise call_not_in_progress()
+        runner = self._runners[call.sid]
+        if update.instructions is not None and update.status is None and call.status != "in-progress":
+            raise call_not_in_progress()
+        amended = {
+            "fallback_url": update.fallback_url,
+            "fallback_method": update.fallback_method,
+            "status_callback": update.status_callback,
+            "status_callback_method": update.status_callback_method,
+        }
+        call.amend(**{name: value for name, value in amended.items() if value is not None})
+        if update.time_limit is not None:
+            runner.limit(update.time_limit)
+        # "canceled" leaves a call that was answered alone; "completed" ends any.
+        if update.status == "completed" or (update.status == "canceled" and call.status != "in-progress"):
+            runner.hang_up()
+            # The reply shows the call as it is then; one that lingers is shown as it still is.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(runner.over.wait(), 1)
+        elif update.instructions is not None:
+            runner.redirect(update.instructions)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work in the background, until it is done or the simulator is reset."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def reset(self) -> None:
+        """Stop and forget every call."""
+        # Wakes the requests that are being kept waiting for their reply.
+        self.stopping.set()
+        self.stopping = asyncio.Event()
+        while self._tasks:
+            tasks = set(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            self._tasks -= tasks
+        self.calls.clear()
+        self._queues.clear()
+        self._runners.clear()
+        self.refusals.clear()

@@ -1,0 +1,209 @@
+"""Following TwiML: reads a document and does what its verbs say, one after the other.
+
+Fetching the document is the call runner's; the two sides of a WebSocket are in `conversations`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urljoin
+from xml.etree import ElementTree
+
+from sandbox.carriers.twilio.conversations import SessionReport, converse_over_relay, converse_over_stream
+from sandbox.carriers.twilio.errors import TWIML_CONTENT_TYPE, TWIML_UNREADABLE, WEBHOOK_UNREACHABLE
+from sandbox.carriers.twilio.line import CallEnds, Line
+from sandbox.carriers.twilio.parameters import Instructions
+from sandbox.carriers.twilio.session import CallSession
+from sandbox.carriers.twilio.webhooks import WebhookReply, standard_parameters
+
+Element = ElementTree.Element
+
+WORDS_PER_SECOND = 2.5
+SAY_OVERHEAD_SECONDS = 0.5
+PLAY_SECONDS = 5.0
+PAUSE_SECONDS_DEFAULT = 1.0
+GATHER_TIMEOUT_SECONDS_DEFAULT = 5.0
+_XML_TYPES = frozenset({"text/xml", "application/xml", "text/html"})
+
+
+class TwimlError(Exception):
+    """A document could not be fetched or followed; `code` is Twilio's error code."""
+
+    def __init__(self, code: int, text: str, *, url: str = "", method: str = "POST", body: str = "") -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+        self.url = url
+        self.method = method
+        self.body = body
+
+
+@dataclass(frozen=True)
+class Document:
+    """A TwiML document and where it came from (empty for one given with the request)."""
+
+    response: Element
+    source: Instructions
+
+    def absolute(self, url: str) -> str:
+        """Resolve a URL named in the document."""
+        return urljoin(self.source.url or "", url.strip())
+
+
+def document_from_reply(reply: WebhookReply, source: Instructions) -> Document:
+    """The document that a webhook answered with. Raises TwimlError."""
+    url = source.url or ""
+    if not reply.succeeded:
+        got = "no reply" if reply.status is None else f"HTTP status {reply.status}"
+        raise TwimlError(WEBHOOK_UNREACHABLE, f"Got {got} from {url}", url=url, method=source.method, body=reply.body)
+    if reply.content_type in _XML_TYPES:
+        return parse_document(reply.body, source)
+    response = ElementTree.Element("Response")
+    if reply.content_type == "text/plain":
+        ElementTree.SubElement(response, "Say").text = reply.body
+    elif reply.content_type.startswith("audio/"):
+        ElementTree.SubElement(response, "Play").text = url
+    else:
+        raise TwimlError(
+            TWIML_CONTENT_TYPE, f"Content type {reply.content_type!r} is not TwiML", url=url, method=source.method
+        )
+    return Document(response, source)
+
+
+def parse_document(text: str, source: Instructions) -> Document:
+    """Read TwiML. Raises TwimlError."""
+    try:
+        # The text comes from the application under test on this very machine, and expat bounds entity expansion.
+        response = ElementTree.fromstring(text.strip())  # noqa: S314
+    except ElementTree.ParseError as error:
+        raise TwimlError(
+            TWIML_UNREADABLE, f"Document parse failure: {error}", url=source.url or "", method=source.method, body=text
+        ) from None
+    if response.tag != "Response":
+        raise TwimlError(
+            TWIML_UNREADABLE, f"The root element must be Response, got {response.tag}", url=source.url or "", body=text
+        )
+    return Document(response, source)
+
+
+async def follow(document: Document, session: CallSession) -> Instructions | None:
+    """Follow the verbs; the instructions that a verb passed control to, or None when the verbs ran out.
+
+    Raises TwimlError, LineInterrupted.
+    """
+    for verb in document.response:
+        follow_verb = _VERBS.get(verb.tag)
+        if follow_verb is None:
+            raise TwimlError(
+                TWIML_UNREADABLE, f"The simulated Twilio follows no <{verb.tag}>", url=document.source.url or ""
+            )
+        next_instructions = await follow_verb(document, verb, session)
+        if next_instructions is not None:
+            return next_instructions
+    return None
+
+
+async def _say(_document: Document, verb: Element, session: CallSession) -> None:
+    await _repeat(verb, speaking_seconds("".join(verb.itertext())), session.line)
+
+
+async def _play(_document: Document, verb: Element, session: CallSession) -> None:
+    await _repeat(verb, PLAY_SECONDS, session.line)
+
+
+async def _pause(_document: Document, verb: Element, session: CallSession) -> None:
+    await session.line.wait(_number(verb, "length", PAUSE_SECONDS_DEFAULT))
+
+
+async def _hang_up(_document: Document, _verb: Element, _session: CallSession) -> None:
+    raise CallEnds
+
+
+async def _redirect(document: Document, verb: Element, _session: CallSession) -> Instructions:
+    return Instructions(url=document.absolute(verb.text or ""), method=verb.get("method", "POST").upper())
+
+
+async def _gather(document: Document, verb: Element, session: CallSession) -> Instructions | None:
+    """The callee listens to the prompts and enters nothing."""
+    prompts: Mapping[str, Callable[[Document, Element, CallSession], Awaitable[None]]] = {
+        "Say": _say,
+        "Play": _play,
+        "Pause": _pause,
+    }
+    for prompt in verb:
+        if prompt.tag not in prompts:
+            raise TwimlError(TWIML_UNREADABLE, f"<{prompt.tag}> is not allowed within <Gather>")
+        await prompts[prompt.tag](document, prompt, session)
+    await session.line.wait(_number(verb, "timeout", GATHER_TIMEOUT_SECONDS_DEFAULT))
+    if verb.get("actionOnEmptyResult", "false") != "true":
+        return None
+    return _action(document, verb, (("Digits", ""), ("FinishedOnKey", ""), ("msg", "Gather End")))
+
+
+async def _connect(document: Document, verb: Element, session: CallSession) -> Instructions | None:
+    """Hand the call to a WebSocket; afterwards the action URL, when given, takes over."""
+    nouns = list(verb)
+    converse = {"ConversationRelay": converse_over_relay, "Stream": converse_over_stream}
+    if len(nouns) != 1 or nouns[0].tag not in converse:
+        raise TwimlError(TWIML_UNREADABLE, "<Connect> must hold exactly one <ConversationRelay> or <Stream>")
+    report = SessionReport(begun_at_elapsed=session.line.timeline.elapsed_seconds)
+    try:
+        await converse[nouns[0].tag](nouns[0], session, report)
+    except CallEnds:
+        # The callee is gone, but the application still learns how the session went; its answer has no one to hear it.
+        action = _action(document, verb, report.parameters(session.line.timeline))
+        if action is not None and action.url is not None:
+            form = (*standard_parameters(session.call, status="completed"), *action.extra_parameters)
+            session.spawn(_send_and_forget(session, action.url, action.method, form))
+        raise
+    return _action(document, verb, report.parameters(session.line.timeline))
+
+
+async def _send_and_forget(session: CallSession, url: str, method: str, form: tuple[tuple[str, str], ...]) -> None:
+    await session.sender.send(session.call, url, method, form)
+
+
+def _action(document: Document, verb: Element, parameters: tuple[tuple[str, str], ...]) -> Instructions | None:
+    action = verb.get("action")
+    if action is None:
+        return None
+    return Instructions(
+        url=document.absolute(action), method=verb.get("method", "POST").upper(), extra_parameters=parameters
+    )
+
+
+async def _repeat(verb: Element, seconds: float, line: Line) -> None:
+    times = int(_number(verb, "loop", 1))
+    if times == 0:
+        # loop="0" repeats until somebody hangs up.
+        while True:
+            await line.wait(seconds)
+    for _ in range(times):
+        await line.wait(seconds)
+
+
+def speaking_seconds(text: str) -> float:
+    """How long it takes to say a text."""
+    return len(text.split()) / WORDS_PER_SECOND + SAY_OVERHEAD_SECONDS
+
+
+def _number(verb: Element, name: str, default: float) -> float:
+    text = verb.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit()):
+        raise TwimlError(TWIML_UNREADABLE, f"{name}={text!r} of <{verb.tag}> is not a number")
+    return float(text)
+
+
+_VERBS: Final[Mapping[str, Callable[[Document, Element, CallSession], Awaitable[Instructions | None]]]] = {
+    "Say": _say,
+    "Play": _play,
+    "Pause": _pause,
+    "Hangup": _hang_up,
+    # On an answered call there is nothing left to reject: Twilio ends it.
+    "Reject": _hang_up,
+    "Redirect": _redirect,
+    "Gather": _gather,
+    "Connect": _connect,
+}
