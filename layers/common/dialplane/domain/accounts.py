@@ -116,7 +116,7 @@ class PresentedKey:
 
     @classmethod
     def parse(cls, text: str | None) -> PresentedKey:
-        """Take a key apart. Raises AuthenticationRequired when there is none and KeyInvalid when it has no key's shape."""
+        """Take a key apart. Raises AuthenticationRequired without one and KeyInvalid when it has no key's shape."""
         if not text:
             raise AuthenticationRequired
         match = _KEY.fullmatch(text)

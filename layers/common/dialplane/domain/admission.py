@@ -256,7 +256,12 @@ _GATES: tuple[tuple[str, _Gate], ...] = (
 def admit(command: InitiateCall, facts: Facts, decision: Decision, *, call_id: str, now: datetime) -> Call:
     """The call that a decision without refusal leads to, not yet committed."""
     plan, organization, key = decision.plan, facts.organization, facts.key
-    assert plan.assistant and plan.caller_number and plan.instructions and plan.hold and organization and key
+    assert plan.assistant is not None
+    assert plan.caller_number is not None
+    assert plan.instructions is not None
+    assert plan.hold is not None
+    assert organization is not None
+    assert key is not None
     return Call(
         id=call_id,
         organization_id=organization.id,

@@ -13,7 +13,6 @@ from typing import Literal, TypeVar
 
 from dialplane.domain.money import charge_micros
 
-
 T = TypeVar("T")
 
 

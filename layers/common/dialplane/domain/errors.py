@@ -8,7 +8,8 @@
     ├── Unauthenticated           AuthenticationRequired · KeyInvalid
     ├── Forbidden                 PermissionDenied · OrganizationSuspended · CallerNumberForeign ·
     │                             AssistantForeign · DestinationOnDnc · DestinationNotAllowed
-    ├── NotFound                  AssistantNotFound · CallerNumberMissing · CallNotFound · DncEntryNotFound · RouteNotFound
+    ├── NotFound                  AssistantNotFound · CallerNumberMissing · CallNotFound ·
+    │                             DncEntryNotFound · RouteNotFound
     ├── InsufficientBalance
     ├── Busy                      IdempotencyInProgress · ActiveCallsLimitReached; trying again later can help
     └── CarrierFailure            CarrierRejected · CarrierUnavailable · CallNotPlaced

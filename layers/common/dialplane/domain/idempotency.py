@@ -46,11 +46,14 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyRecord:
-    """The first request with a key, and the call it was committed to. It ends by comparing times, not by deletion."""
+    """The first request with a key, and the call or ledger entry it led to.
+
+    It ends by comparing times, not by deletion: a record that lies there past its time is not one.
+    """
 
     scope_sha256: str
     fingerprint: str
-    call_id: str
+    result_id: str
     expires_at: int
 
     def is_live(self, now: datetime) -> bool:

@@ -6,8 +6,7 @@ import re
 
 from ulid import ULID
 
-_ULID = r"[0-9A-HJKMNP-TV-Z]{26}"
-_CALL_ID = re.compile(rf"call_{_ULID}")
+_ID = re.compile(r"(?P<prefix>[a-z]+)_[0-9A-HJKMNP-TV-Z]{26}")
 
 
 def new_id(prefix: str) -> str:
@@ -15,6 +14,7 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{ULID()}"
 
 
-def is_call_id(text: str) -> bool:
-    """True when the text has the shape of a call id of ours."""
-    return _CALL_ID.fullmatch(text) is not None
+def is_id(prefix: str, text: str) -> bool:
+    """True when the text has the shape of an identifier of ours with this prefix."""
+    match = _ID.fullmatch(text)
+    return match is not None and match["prefix"] == prefix

@@ -46,7 +46,7 @@ def render(template: str, variables: Variables, *, field: str) -> str:
         match = _PLACEHOLDER.fullmatch(template, start + 2, end) if end != -1 else None
         if match is None:
             raise TemplateInvalid(
-                f'{field} has a placeholder at character {start + 1} that is not {{{{ name }}}}, {{{{ a.b }}}} or '
+                f"{field} has a placeholder at character {start + 1} that is not {{{{ name }}}}, {{{{ a.b }}}} or "
                 f'{{{{ name | default: "text" }}}}.',
                 field=field,
             )

@@ -42,7 +42,7 @@ class LedgerEntryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One movement that is never changed. A deposit has an amount; a settlement splits a hold into charge and release."""
+    """One movement, never changed. A deposit has an amount; a settlement splits a hold into charge and release."""
 
     id: str
     kind: LedgerEntryKind

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from dialplane.domain.calls import Call, DialOutcome, Verdict
 from dialplane.domain.errors import CallNotFound
-from dialplane.domain.ids import is_call_id
+from dialplane.domain.ids import is_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class CallLog(Protocol):
     def find_by_carrier_call_id(self, organization_id: str, carrier_call_id: str) -> Call | None:
         """The call that a carrier's call is bound to."""
 
-    def list(self, organization_id: str, filters: CallFilters, *, limit: int, cursor: str | None) -> CallPage:
+    def page(self, organization_id: str, filters: CallFilters, *, limit: int, cursor: str | None) -> CallPage:
         """A page of calls. Raises CursorInvalid."""
 
     def events(self, organization_id: str, call_id: str) -> Sequence[RecordedEvent]:
@@ -81,7 +81,7 @@ class BrowseCallsUseCase:
 
     def get(self, organization_id: str, any_id: str) -> Call:
         """A call by our id or by the carrier's. Raises CallNotFound."""
-        if is_call_id(any_id):
+        if is_id("call", any_id):
             call = self.calls.get(organization_id, any_id)
         else:
             call = self.calls.find_by_carrier_call_id(organization_id, any_id)
@@ -89,9 +89,9 @@ class BrowseCallsUseCase:
             raise CallNotFound
         return call
 
-    def list(self, organization_id: str, filters: CallFilters, *, limit: int, cursor: str | None) -> CallPage:
+    def page(self, organization_id: str, filters: CallFilters, *, limit: int, cursor: str | None) -> CallPage:
         """A page of calls, newest first."""
-        return self.calls.list(organization_id, filters, limit=limit, cursor=cursor)
+        return self.calls.page(organization_id, filters, limit=limit, cursor=cursor)
 
     def timeline(self, organization_id: str, any_id: str) -> tuple[TimelineEntry, ...]:
         """Everything that happened to a call, in order of time. Raises CallNotFound."""

@@ -37,8 +37,11 @@ class CallReader(Protocol):
 class SettlementStore(Protocol):
     """Where an ended call gives back its hold, exactly once."""
 
-    def settle(self, call: Call, *, charge_micros: int, at: datetime) -> bool:
-        """Move the money and write the ledger; False when that was done before, or the call has changed since."""
+    def settle(self, before: Call, ended: Call, *, charge_micros: int, at: datetime) -> bool:
+        """End the call that was read as ``before``, move the money and write the ledger.
+
+        False when that was done before, or the call has changed since it was read.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,6 @@ class CompleteCallUseCase:
             charge = settlement_charge(call)
             if charge is None:
                 return CompletionOutcome.FACTS_MISSING
-            if self.settlements.settle(call, charge_micros=charge, at=self.now()):
+            if self.settlements.settle(call, call, charge_micros=charge, at=self.now()):
                 logger.info("call_settled", extra={"call_id": call.id, "charge_micros": charge})
                 return CompletionOutcome.SETTLED

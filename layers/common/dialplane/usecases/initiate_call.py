@@ -36,6 +36,7 @@ from dialplane.domain.errors import (
 from dialplane.domain.idempotency import IdempotencyKey, IdempotencyRecord
 from dialplane.domain.ids import new_id
 from dialplane.domain.phone_numbers import mask
+from dialplane.usecases.complete_call import SettlementStore
 
 logger = logging.getLogger(__name__)
 
@@ -71,13 +72,6 @@ class DialStore(Protocol):
 
     def record_unknown(self, call: Call, *, at: datetime, next_check_at: datetime) -> Call:
         """Mark the call unconfirmed, unless a callback has proved it placed."""
-
-
-class SettlementStore(Protocol):
-    """Where an ended call gives back its hold, exactly once."""
-
-    def settle(self, call: Call, *, charge_micros: int, at: datetime) -> bool:
-        """End the call as given, move the money, write the ledger; False when that was done before."""
 
 
 class Carrier(Protocol):
@@ -160,7 +154,7 @@ class InitiateCallUseCase:
         if record is None or command.idempotency_key is None or not record.is_live(self.now()):
             return None
         record.check_fingerprint(command.idempotency_key)
-        call = self.calls.get(command.presented_key.organization_id, record.call_id)
+        call = self.calls.get(command.presented_key.organization_id, record.result_id)
         assert call is not None, "the record and its call are written in one transaction"
         return Initiated(self._outcome(call), is_replay=True)
 
@@ -241,7 +235,7 @@ class InitiateCallUseCase:
         )
         logger.warning("dial_rejected", extra={"call_id": call.id, "error": rejected.dial_error})
         try:
-            self.settlements.settle(rejected, charge_micros=0, at=at)
+            self.settlements.settle(call, rejected, charge_micros=0, at=at)
         except Exception:
             # The refusal is certain even if the hold stays a little: the reconciler finds no call and releases it.
             logger.exception("hold_not_released", extra={"call_id": call.id})

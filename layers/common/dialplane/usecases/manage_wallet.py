@@ -90,7 +90,9 @@ class ManageWalletUseCase:
         """
         for _ in range(_RECONCILE_TRIES):
             before = self.wallet(organization_id)
-            differences = reconcile(before, self.wallets.open_holds(organization_id), self.wallets.ledger(organization_id))
+            differences = reconcile(
+                before, self.wallets.open_holds(organization_id), self.wallets.ledger(organization_id)
+            )
             if not differences or self.wallet(organization_id) == before:
                 break
         return Reconciliation(before, tuple(differences))

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from dialplane.domain.calls import Call, CallStatus, DialOutcome, EndedReason
-from dialplane.usecases.complete_call import CompleteCallUseCase, CompletionOutcome
+from dialplane.usecases.complete_call import CompleteCallUseCase, CompletionOutcome, SettlementStore
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _CLOCK_TOLERANCE = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class CarrierCall:
-    """A call as the carrier's own records have it; ``fields`` are the carrier's words about it, as a callback has them."""
+    """A call as the carrier's own records have it; ``fields`` are its words about it, as a callback has them."""
 
     carrier_call_id: str
     created_at: datetime | None
@@ -55,13 +55,6 @@ class ReconciliationStore(Protocol):
 
     def schedule_check(self, call: Call, *, next_check_at: datetime, checks_made: int) -> None:
         """Set the time of the next check, unless the call has changed since it was read."""
-
-
-class SettlementStore(Protocol):
-    """Where a call that was never placed gives back its hold."""
-
-    def settle(self, call: Call, *, charge_micros: int, at: datetime) -> bool:
-        """End the call as given and release its hold; False when the call has changed since it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +170,7 @@ class ReconcileCallsUseCase:
             dial_outcome=call.dial_outcome or DialOutcome.UNKNOWN,
         )
         logger.warning("call_not_placed", extra={"call_id": call.id})
-        return self.settlements.settle(ended, charge_micros=0, at=at)
+        return self.settlements.settle(call, ended, charge_micros=0, at=at)
 
     def _schedule_next(self, call: Call) -> None:
         wait = self.check_interval * 2 ** min(call.checks_made, _INTERVAL_DOUBLINGS_MAX)

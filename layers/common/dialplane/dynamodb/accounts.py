@@ -1,0 +1,87 @@
+"""Organizations and what belongs to them: keys, assistants, caller numbers, carrier accounts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from dialplane.aws.client import AwsClient
+from dialplane.domain.accounts import ApiKey, Assistant, CallerNumber, CarrierAccount, Organization, PresentedKey
+from dialplane.dynamodb.codec import decode, encode_fields
+from dialplane.dynamodb.tables import (
+    ASSISTANT_PREFIX,
+    CARRIER_ACCOUNT_PREFIX,
+    KEY_PREFIX,
+    NUMBER_PREFIX,
+    ORGANIZATION,
+    Tables,
+    account_key,
+)
+
+Entity = Organization | ApiKey | Assistant | CallerNumber | CarrierAccount
+E = TypeVar("E", Organization, ApiKey, Assistant, CallerNumber, CarrierAccount)
+
+
+def entity_name(entity: Entity) -> str:
+    """The sort key of an entity."""
+    match entity:
+        case Organization():
+            return ORGANIZATION
+        case ApiKey():
+            return f"{KEY_PREFIX}{entity.id}"
+        case Assistant():
+            return f"{ASSISTANT_PREFIX}{entity.id}"
+        case CallerNumber():
+            return f"{NUMBER_PREFIX}{entity.number}"
+        case CarrierAccount():
+            return f"{CARRIER_ACCOUNT_PREFIX}{entity.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStore:
+    """Reads and writes account entities."""
+
+    client: AwsClient
+    tables: Tables
+
+    def load_identity(self, presented: PresentedKey) -> tuple[ApiKey | None, Organization | None]:
+        """The key on record and its organization, in one read."""
+        organization_id = presented.organization_id
+        names = (f"{KEY_PREFIX}{presented.id}", ORGANIZATION)
+        reply = self.client.call(
+            "dynamodb",
+            "BatchGetItem",
+            {
+                "RequestItems": {
+                    self.tables.accounts: {
+                        "Keys": [account_key(organization_id, name).attributes for name in names],
+                        "ConsistentRead": True,
+                    }
+                }
+            },
+        )
+        items = {item["sk"]["S"]: item for item in reply["Responses"].get(self.tables.accounts, [])}
+        key, organization = (items.get(name) for name in names)
+        return (
+            decode(ApiKey, key) if key is not None else None,
+            decode(Organization, organization) if organization is not None else None,
+        )
+
+    def find(self, entity_type: type[E], organization_id: str, name: str) -> E | None:
+        """One entity by its sort key."""
+        reply = self.client.call(
+            "dynamodb",
+            "GetItem",
+            {
+                "TableName": self.tables.accounts,
+                "Key": account_key(organization_id, name).attributes,
+                "ConsistentRead": True,
+            },
+        )
+        return decode(entity_type, reply["Item"]) if "Item" in reply else None
+
+    def put(self, entity: Entity) -> None:
+        """Create or replace an entity."""
+        organization_id = entity.id if isinstance(entity, Organization) else entity.organization_id
+        item = {**encode_fields(entity), **account_key(organization_id, entity_name(entity)).attributes}
+        self.client.call("dynamodb", "PutItem", {"TableName": self.tables.accounts, "Item": item})

@@ -1,0 +1,392 @@
+"""Calls and what was reported about them: every write conditional, none takes a call back."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from dialplane.aws.client import AwsClient, AwsError
+from dialplane.domain.calls import Call, CallStatus, DialOutcome, Transition
+from dialplane.domain.errors import CursorInvalid
+from dialplane.domain.ids import is_id
+from dialplane.dynamodb.codec import Item, decode, encode, encode_fields, to_text
+from dialplane.dynamodb.tables import (
+    BY_CARRIER_CALL_ID_INDEX,
+    BY_ORGANIZATION_INDEX,
+    CHECK_KEY,
+    DUE_CHECKS_INDEX,
+    EVENT_PREFIX,
+    Tables,
+    call_key,
+    carrier_call_key,
+    organization_key,
+)
+from dialplane.usecases.apply_carrier_event import CarrierReport
+from dialplane.usecases.browse_calls import CallFilters, CallPage, RecordedEvent
+from dialplane.usecases.serve_instructions import InstructionsRequest
+
+TERMINAL_STATUSES = tuple(status for status in CallStatus if status.is_terminal)
+_BATCH_GET_MAX = 100
+_FILTERED_PAGES_MAX = 20
+
+
+def call_attributes(call: Call) -> dict[str, Any]:
+    """A call's fields and the attributes that its indexes are built on; no check is due for a settled call."""
+    attributes = encode_fields(call)
+    attributes["organization_key"] = encode(organization_key(call.organization_id))
+    attributes["call_id"] = encode(call.id)
+    if call.carrier_call_id is not None:
+        attributes["carrier_call_key"] = encode(carrier_call_key(call.organization_id, call.carrier_call_id))
+    if call.next_check_at is not None and call.is_open:
+        attributes["check_key"] = encode(CHECK_KEY)
+    else:
+        attributes.pop("next_check_at", None)
+    return attributes
+
+
+def call_item(call: Call) -> dict[str, Any]:
+    """A call as a whole item."""
+    return {**call_attributes(call), **call_key(call.organization_id, call.id).attributes}
+
+
+def call_update(table: str, before: Call, after: Call) -> dict[str, Any]:
+    """An update of the attributes that differ, on condition that the call is still what ``before`` was."""
+    old, new = call_attributes(before), call_attributes(replace(after, version=before.version + 1))
+    changed = [name for name, value in new.items() if old.get(name) != value]
+    removed = [name for name in old if name not in new]
+    sets = ", ".join(f"#{name} = :{name}" for name in changed)
+    removes = f" REMOVE {', '.join(f'#{name}' for name in removed)}" if removed else ""
+    return {
+        "TableName": table,
+        "Key": call_key(before.organization_id, before.id).attributes,
+        "UpdateExpression": f"SET {sets}{removes}",
+        "ConditionExpression": "#version = :version_before",
+        "ExpressionAttributeNames": {f"#{name}": name for name in {*changed, *removed, "version"}},
+        "ExpressionAttributeValues": {
+            **{f":{name}": new[name] for name in changed},
+            ":version_before": encode(before.version),
+        },
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class CallStore:
+    """Reads and writes calls."""
+
+    client: AwsClient
+    tables: Tables
+
+    def get(self, organization_id: str, call_id: str) -> Call | None:
+        """The call, strongly consistent."""
+        key = call_key(organization_id, call_id).attributes
+        reply = self._call("GetItem", {"Key": key, "ConsistentRead": True})
+        return decode(Call, reply["Item"]) if "Item" in reply else None
+
+    def get_many(self, organization_id: str, call_ids: Sequence[str]) -> Sequence[Call]:
+        """Calls by id, strongly consistent; unknown ids are left out."""
+        found: list[Call] = []
+        for start in range(0, len(call_ids), _BATCH_GET_MAX):
+            keys = [
+                call_key(organization_id, call_id).attributes for call_id in call_ids[start : start + _BATCH_GET_MAX]
+            ]
+            request = {self.tables.calls: {"Keys": keys, "ConsistentRead": True}}
+            reply = self.client.call("dynamodb", "BatchGetItem", {"RequestItems": request})
+            found += [decode(Call, item) for item in reply["Responses"].get(self.tables.calls, [])]
+        return found
+
+    def find_by_carrier_call_id(self, organization_id: str, carrier_call_id: str) -> Call | None:
+        """The call that a carrier's call is bound to, as of a moment ago."""
+        reply = self._call(
+            "Query",
+            {
+                "IndexName": BY_CARRIER_CALL_ID_INDEX,
+                "KeyConditionExpression": "carrier_call_key = :key",
+                "ExpressionAttributeValues": {":key": encode(carrier_call_key(organization_id, carrier_call_id))},
+            },
+        )
+        items = reply["Items"]
+        return self.get(organization_id, items[0]["id"]["S"]) if items else None
+
+    def record_placed(self, call: Call, carrier_call_id: str, *, at: datetime, next_check_at: datetime) -> Call:
+        """Bind the carrier's call to ours, unless a callback already has; returns the call as it is afterwards."""
+        values = {
+            ":placed": encode(DialOutcome.PLACED),
+            ":at": encode(at),
+            ":carrier_call_id": encode(carrier_call_id),
+            ":one": encode(1),
+        }
+        facts = "SET dial_outcome = :placed, dial_replied_at = :at, version = version + :one"
+        bound_or_free = "(attribute_not_exists(carrier_call_id) OR carrier_call_id = :carrier_call_id)"
+        try:
+            reply = self._update(
+                call,
+                f"{facts}, #status = :queued, carrier_call_id = :carrier_call_id, carrier_call_key = :carrier_call_key, "
+                "next_check_at = :next_check_at",
+                f"#status IN (:dialing, :unconfirmed) AND {bound_or_free}",
+                {
+                    **values,
+                    ":queued": encode(CallStatus.QUEUED),
+                    ":dialing": encode(CallStatus.DIALING),
+                    ":unconfirmed": encode(CallStatus.UNCONFIRMED),
+                    ":carrier_call_key": encode(carrier_call_key(call.organization_id, carrier_call_id)),
+                    ":next_check_at": encode(next_check_at),
+                },
+                {"#status": "status"},
+            )
+        except AwsError as error:
+            if error.code != "ConditionalCheckFailedException":
+                raise
+            # A callback was faster: the call has moved on, and only the time of the reply is news.
+            reply = self._update(call, facts, bound_or_free, values)
+        return decode(Call, reply["Attributes"])
+
+    def record_unknown(self, call: Call, *, at: datetime, next_check_at: datetime) -> Call:
+        """Mark the call unconfirmed, unless a callback has proved it placed; returns the call afterwards."""
+        try:
+            reply = self._update(
+                call,
+                "SET #status = :unconfirmed, dial_outcome = :unknown, dial_replied_at = :at, "
+                "next_check_at = :next_check_at, version = version + :one",
+                "#status = :dialing AND attribute_not_exists(carrier_call_id)",
+                {
+                    ":unconfirmed": encode(CallStatus.UNCONFIRMED),
+                    ":dialing": encode(CallStatus.DIALING),
+                    ":unknown": encode(DialOutcome.UNKNOWN),
+                    ":at": encode(at),
+                    ":next_check_at": encode(next_check_at),
+                    ":one": encode(1),
+                },
+                {"#status": "status"},
+            )
+        except AwsError as error:
+            if error.code != "ConditionalCheckFailedException" or error.item is None:
+                raise
+            return decode(Call, error.item)
+        return decode(Call, reply["Attributes"])
+
+    def answer(self, request: InstructionsRequest, *, at: datetime, next_check_at: datetime) -> Call | None:
+        """Mark the call answered and bound, in one conditional write that also reads it.
+
+        None when the call is unknown, has ended, belongs to another carrier account, or is bound to another carrier
+        call already.
+        """
+        key = call_key(request.organization_id, request.call_id)
+        facts = {"answered_by": request.answered_by, "answered_by_raw": request.answered_by_raw}
+        known = {name: value for name, value in facts.items() if value is not None}
+        try:
+            reply = self._call(
+                "UpdateItem",
+                {
+                    "Key": key.attributes,
+                    "UpdateExpression": (
+                        "SET #status = :in_progress, dial_outcome = :placed, carrier_call_id = :carrier_call_id, "
+                        "carrier_call_key = :carrier_call_key, answered_at = if_not_exists(answered_at, :at), "
+                        "instructions_served_at = if_not_exists(instructions_served_at, :at), "
+                        "next_check_at = :next_check_at, version = version + :one"
+                        + "".join(f", {name} = if_not_exists({name}, :{name})" for name in known)
+                    ),
+                    "ConditionExpression": (
+                        "attribute_exists(pk) AND carrier_account_id = :carrier_account_id AND NOT #status IN "
+                        f"({', '.join(f':{status.value}' for status in TERMINAL_STATUSES)}) AND "
+                        "(attribute_not_exists(carrier_call_id) OR carrier_call_id = :carrier_call_id)"
+                    ),
+                    "ExpressionAttributeNames": {"#status": "status"},
+                    "ExpressionAttributeValues": {
+                        ":in_progress": encode(CallStatus.IN_PROGRESS),
+                        ":placed": encode(DialOutcome.PLACED),
+                        ":carrier_call_id": encode(request.carrier_call_id),
+                        ":carrier_call_key": encode(carrier_call_key(request.organization_id, request.carrier_call_id)),
+                        ":carrier_account_id": encode(request.carrier_account_id),
+                        ":at": encode(at),
+                        ":next_check_at": encode(next_check_at),
+                        ":one": encode(1),
+                        **{f":{name}": encode(value) for name, value in known.items()},
+                        **{f":{status.value}": encode(status) for status in TERMINAL_STATUSES},
+                    },
+                    "ReturnValues": "ALL_NEW",
+                },
+            )
+        except AwsError as error:
+            if error.code != "ConditionalCheckFailedException":
+                raise
+            return None
+        return decode(Call, reply["Attributes"])
+
+    def record_event(self, before: Call, transition: Transition, report: CarrierReport) -> bool:
+        """Write the transition and its timeline entry in one transaction; False when the call has changed since."""
+        event = report.event
+        recorded = RecordedEvent(
+            received_at=report.received_at,
+            source=event.source,
+            verdict=transition.verdict,
+            carrier_status=event.carrier_status,
+            carrier_call_id=event.carrier_call_id,
+            status=event.status.value if event.status is not None else None,
+            sequence=event.sequence,
+            occurred_at=event.occurred_at,
+            duration_seconds=event.duration_seconds,
+            sip_response_code=event.sip_response_code,
+        )
+        name = f"{EVENT_PREFIX}{to_text(report.received_at)}#{report.message_id}"
+        key = call_key(before.organization_id, before.id, name)
+        put = {
+            "TableName": self.tables.calls,
+            "Item": {**encode_fields(recorded), **key.attributes},
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+        steps: list[dict[str, Any]] = [{"Put": put}]
+        if transition.call != before:
+            steps.append({"Update": call_update(self.tables.calls, before, transition.call)})
+        try:
+            self.client.call("dynamodb", "TransactWriteItems", {"TransactItems": steps})
+        except AwsError as error:
+            codes = [reason.get("Code") for reason in error.cancellation_reasons]
+            if codes[:1] == ["ConditionalCheckFailed"]:
+                return True  # the queue delivered this message before
+            if codes[1:] == ["ConditionalCheckFailed"]:
+                return False
+            raise
+        return True
+
+    def events(self, organization_id: str, call_id: str) -> Sequence[RecordedEvent]:
+        """All reports of a call in the order they were received."""
+        items = self._query_all(
+            {
+                "KeyConditionExpression": "pk = :pk AND begins_with(sk, :prefix)",
+                "ExpressionAttributeValues": {
+                    ":pk": encode(call_key(organization_id, call_id).pk),
+                    ":prefix": encode(EVENT_PREFIX),
+                },
+                "ConsistentRead": True,
+            }
+        )
+        return [decode(RecordedEvent, item) for item in items]
+
+    def page(self, organization_id: str, filters: CallFilters, *, limit: int, cursor: str | None) -> CallPage:
+        """A page of calls, newest first. Raises CursorInvalid."""
+        query: dict[str, Any] = {
+            "IndexName": BY_ORGANIZATION_INDEX,
+            "KeyConditionExpression": "organization_key = :organization",
+            "ExpressionAttributeNames": {},
+            "ExpressionAttributeValues": {":organization": encode(organization_key(organization_id))},
+            "ScanIndexForward": False,
+            "Limit": limit + 1,
+        }
+        _add_filters(query, filters)
+        if cursor is not None:
+            query["ExclusiveStartKey"] = _start_key(organization_id, filters, cursor)
+        calls: list[Call] = []
+        # A filter can leave a page empty although more follow; bounded, so one request cannot read a whole table.
+        for _ in range(_FILTERED_PAGES_MAX):
+            reply = self._call("Query", {name: value for name, value in query.items() if value})
+            calls += [decode(Call, item) for item in reply["Items"]]
+            last_key = reply.get("LastEvaluatedKey")
+            if len(calls) > limit or last_key is None:
+                break
+            query["ExclusiveStartKey"] = last_key
+        if len(calls) > limit:
+            return CallPage(tuple(calls[:limit]), _cursor(filters, calls[limit - 1].id))
+        scanned_to = last_key["call_id"]["S"] if last_key is not None else None
+        return CallPage(tuple(calls), _cursor(filters, scanned_to) if scanned_to is not None else None)
+
+    def due_for_check(self, now: datetime, *, limit: int) -> Iterable[Call]:
+        """Open calls whose next check is due, the longest due first, as they are now."""
+        reply = self._call(
+            "Query",
+            {
+                "IndexName": DUE_CHECKS_INDEX,
+                "KeyConditionExpression": "check_key = :open AND next_check_at <= :now",
+                "ExpressionAttributeValues": {":open": encode(CHECK_KEY), ":now": encode(now)},
+                "Limit": limit,
+            },
+        )
+        for item in reply["Items"]:
+            # The index may be a moment behind the table.
+            call = self.get(item["organization_id"]["S"], item["id"]["S"])
+            if call is not None and call.is_open and call.next_check_at is not None and call.next_check_at <= now:
+                yield call
+
+    def schedule_check(self, call: Call, *, next_check_at: datetime, checks_made: int) -> None:
+        """Set the time of the next check, unless the call has changed since it was read."""
+        later = replace(call, next_check_at=next_check_at, checks_made=checks_made)
+        try:
+            self.client.call("dynamodb", "UpdateItem", call_update(self.tables.calls, call, later))
+        except AwsError as error:
+            if error.code != "ConditionalCheckFailedException":
+                raise
+
+    def _update(
+        self, call: Call, update: str, condition: str, values: dict[str, Any], names: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        request = {
+            "Key": call_key(call.organization_id, call.id).attributes,
+            "UpdateExpression": update,
+            "ConditionExpression": f"attribute_exists(pk) AND {condition}",
+            "ExpressionAttributeValues": values,
+            "ReturnValues": "ALL_NEW",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        return self._call("UpdateItem", request | ({"ExpressionAttributeNames": names} if names else {}))
+
+    def _call(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        return self.client.call("dynamodb", operation, {"TableName": self.tables.calls, **params})
+
+    def _query_all(self, params: dict[str, Any]) -> list[Item]:
+        items: list[Item] = []
+        while True:
+            reply = self._call("Query", params)
+            items += reply["Items"]
+            if (last_key := reply.get("LastEvaluatedKey")) is None:
+                return items
+            params = {**params, "ExclusiveStartKey": last_key}
+
+
+_FILTER_EXPRESSIONS = {
+    "status": "#status = :status",
+    "assistant_id": "assistant_id = :assistant_id",
+    "caller_number": "caller_number = :caller_number",
+    "destination": "destination = :destination",
+    "created_after": "created_at >= :created_after",
+    "created_before": "created_at < :created_before",
+}
+
+
+def _add_filters(query: dict[str, Any], filters: CallFilters) -> None:
+    wanted = {name: getattr(filters, name) for name in _FILTER_EXPRESSIONS if getattr(filters, name) is not None}
+    if not wanted:
+        return
+    query["FilterExpression"] = " AND ".join(_FILTER_EXPRESSIONS[name] for name in wanted)
+    query["ExpressionAttributeValues"] |= {f":{name}": encode(value) for name, value in wanted.items()}
+    if "status" in wanted:
+        query["ExpressionAttributeNames"] = {"#status": "status"}
+
+
+def _filters_digest(filters: CallFilters) -> str:
+    text = json.dumps(dataclasses.astuple(filters), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _cursor(filters: CallFilters, call_id: str) -> str:
+    return base64.urlsafe_b64encode(f"{_filters_digest(filters)}.{call_id}".encode()).decode()
+
+
+def _start_key(organization_id: str, filters: CallFilters, cursor: str) -> dict[str, Any]:
+    """Where the next page starts. The organization comes from the key that asks, never from the cursor."""
+    try:
+        digest, _, call_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition(".")
+    except (binascii.Error, UnicodeError, ValueError) as error:
+        raise CursorInvalid from error
+    if digest != _filters_digest(filters) or not is_id("call", call_id):
+        raise CursorInvalid
+    return {
+        **call_key(organization_id, call_id).attributes,
+        "organization_key": encode(organization_key(organization_id)),
+        "call_id": encode(call_id),
+    }

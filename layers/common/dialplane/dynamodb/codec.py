@@ -1,0 +1,105 @@
+"""Entities to DynamoDB items and back.
+
+A dataclass is stored under its own field names; None is stored by absence. boto3's serializer would do, but importing
+it costs more than everything else that a function loads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeVar
+
+AttributeValue = dict[str, Any]
+Item = Mapping[str, AttributeValue]
+T = TypeVar("T")
+
+
+def to_text(moment: datetime) -> str:
+    """UTC, RFC 3339 with milliseconds and Z: fixed width, so texts sort as times do."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def from_text(text: str) -> datetime:
+    """The inverse of ``to_text``."""
+    return datetime.fromisoformat(text)
+
+
+def encode(value: Any) -> AttributeValue:  # noqa: PLR0911 - one return for each type
+    """One value as an attribute value. Raises TypeError for types that no entity has (floats among them)."""
+    match value:
+        case bool():
+            return {"BOOL": value}
+        case str():
+            return {"S": str(value)}
+        case int():
+            return {"N": str(value)}
+        case datetime():
+            return {"S": to_text(value)}
+        case Mapping():
+            return {"M": {name: encode(entry) for name, entry in value.items() if entry is not None}}
+        case frozenset() if value:
+            return {"SS": sorted(value)}
+        case list() | tuple():
+            return {"L": [encode(entry) for entry in value]}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {"M": encode_fields(value)}
+    raise TypeError(f"no attribute value for {type(value).__name__}")
+
+
+def encode_fields(entity: Any) -> dict[str, AttributeValue]:
+    """All fields of a dataclass but those that are None or an empty set."""
+    values = ((field.name, getattr(entity, field.name)) for field in dataclasses.fields(entity))
+    return {name: encode(value) for name, value in values if value is not None and value != frozenset()}
+
+
+def plain(value: AttributeValue) -> Any:
+    """An attribute value as text, int, bool, set, list or dict."""
+    ((kind, content),) = value.items()
+    match kind:
+        case "N":
+            return int(content)
+        case "SS":
+            return frozenset(content)
+        case "L":
+            return [plain(entry) for entry in content]
+        case "M":
+            return {name: plain(entry) for name, entry in content.items()}
+        case _:
+            return content
+
+
+def decode(entity_type: type[T], item: Item) -> T:
+    """Rebuild a dataclass from an item; attributes that are no fields of it (keys, newer fields) are left out."""
+    hints = _hints(entity_type)  # type: ignore[arg-type] # every class is hashable
+    return entity_type(
+        **{name: _typed(hint, plain(item[name])) for name, hint in hints.items() if name in item},
+    )
+
+
+@cache
+def _hints(entity_type: type) -> dict[str, Any]:
+    return {name: _unwrap(hint) for name, hint in typing.get_type_hints(entity_type).items()}
+
+
+def _unwrap(hint: Any) -> Any:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        (hint,) = (option for option in typing.get_args(hint) if option is not types.NoneType)
+    return hint
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    if hint is datetime:
+        return from_text(value)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return hint(value)
+    if typing.get_origin(hint) is tuple:
+        return tuple(value)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return hint(**value)
+    return value

@@ -1,0 +1,61 @@
+"""Destination records: which numbers must not be called, and which calls to a number are open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dialplane.aws.client import AwsClient, AwsError
+from dialplane.dynamodb.codec import decode, encode_fields, plain
+from dialplane.dynamodb.tables import Tables, destination_key
+from dialplane.usecases.manage_dnc import DncEntry
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationStore:
+    """Reads and changes destination records."""
+
+    client: AwsClient
+    tables: Tables
+
+    def add_dnc_entry(self, organization_id: str, entry: DncEntry) -> tuple[DncEntry, frozenset[str]]:
+        """Put the number on the list. Returns the entry (the earlier one, if there was one) and the open calls' ids."""
+        reply = self._call(
+            "UpdateItem",
+            {
+                "Key": destination_key(organization_id, entry.number).attributes,
+                "UpdateExpression": "SET dnc = if_not_exists(dnc, :entry)",
+                "ExpressionAttributeValues": {":entry": {"M": encode_fields(entry)}},
+                "ReturnValues": "ALL_NEW",
+            },
+        )
+        record = reply["Attributes"]
+        open_calls = plain(record["open_calls"]) if "open_calls" in record else frozenset()
+        return decode(DncEntry, record["dnc"]["M"]), open_calls
+
+    def find_dnc_entry(self, organization_id: str, number: str) -> DncEntry | None:
+        """The entry, strongly consistent."""
+        key = destination_key(organization_id, number).attributes
+        item = self._call("GetItem", {"Key": key, "ConsistentRead": True}).get("Item", {})
+        return decode(DncEntry, item["dnc"]["M"]) if "dnc" in item else None
+
+    def remove_dnc_entry(self, organization_id: str, number: str) -> DncEntry | None:
+        """Take the number off the list; returns what was there."""
+        try:
+            reply = self._call(
+                "UpdateItem",
+                {
+                    "Key": destination_key(organization_id, number).attributes,
+                    "UpdateExpression": "REMOVE dnc",
+                    "ConditionExpression": "attribute_exists(dnc)",
+                    "ReturnValues": "ALL_OLD",
+                },
+            )
+        except AwsError as error:
+            if error.code != "ConditionalCheckFailedException":
+                raise
+            return None
+        return decode(DncEntry, reply["Attributes"]["dnc"]["M"])
+
+    def _call(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        return self.client.call("dynamodb", operation, {"TableName": self.tables.destinations, **params})

@@ -1,0 +1,95 @@
+"""The tables, by name, and the shape of every key in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+BY_ORGANIZATION_INDEX = "by_organization"
+BY_CARRIER_CALL_ID_INDEX = "by_carrier_call_id"
+DUE_CHECKS_INDEX = "due_checks"
+CHECK_KEY = "OPEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Names of the tables that a function may touch; empty where it may not."""
+
+    accounts: str = ""
+    destinations: str = ""
+    wallets: str = ""
+    calls: str = ""
+    idempotency: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A primary key; the idempotency table has no sort key."""
+
+    pk: str
+    sk: str | None = None
+
+    @property
+    def attributes(self) -> dict[str, dict[str, str]]:
+        """The key as DynamoDB attribute values."""
+        return {"pk": {"S": self.pk}} | ({"sk": {"S": self.sk}} if self.sk is not None else {})
+
+    @classmethod
+    def of(cls, item: Mapping[str, dict[str, Any]]) -> Key:
+        """The key of an item that was read."""
+        return cls(item["pk"]["S"], item["sk"]["S"] if "sk" in item else None)
+
+
+def account_key(organization_id: str, entity: str) -> Key:
+    """An item of an organization's account: itself, a key, an assistant, a number or a carrier account."""
+    return Key(f"ORG#{organization_id}", entity)
+
+
+ORGANIZATION = "ORGANIZATION"
+KEY_PREFIX = "KEY#"
+ASSISTANT_PREFIX = "ASSISTANT#"
+NUMBER_PREFIX = "NUMBER#"
+CARRIER_ACCOUNT_PREFIX = "CARRIER_ACCOUNT#"
+
+
+def destination_key(organization_id: str, number: str) -> Key:
+    """The record of a number that an organization calls."""
+    return Key(f"ORG#{organization_id}#DEST#{number}", "DESTINATION")
+
+
+def platform_destination_key(number: str) -> Key:
+    """The record of a number that nobody on the platform may call."""
+    return Key(f"PLATFORM#DEST#{number}", "DESTINATION")
+
+
+def wallet_key(organization_id: str, entity: str = "BALANCE") -> Key:
+    """The balance, a hold or a ledger entry of an organization's wallet."""
+    return Key(f"ORG#{organization_id}#WALLET", entity)
+
+
+HOLD_PREFIX = "HOLD#"
+LEDGER_PREFIX = "LEDGER#"
+
+
+def call_key(organization_id: str, call_id: str, entity: str = "CALL") -> Key:
+    """A call, or something recorded about it."""
+    return Key(f"ORG#{organization_id}#CALL#{call_id}", entity)
+
+
+EVENT_PREFIX = "EVENT#"
+
+
+def organization_key(organization_id: str) -> str:
+    """Partition of the index of an organization's calls."""
+    return f"ORG#{organization_id}"
+
+
+def carrier_call_key(organization_id: str, carrier_call_id: str) -> str:
+    """Partition of the index by the carrier's id; with the organization, so that tenants cannot meet."""
+    return f"ORG#{organization_id}#CARRIER_CALL#{carrier_call_id}"
+
+
+def idempotency_key(organization_id: str, scope_sha256: str) -> Key:
+    """The record of a request that came with an idempotency key."""
+    return Key(f"ORG#{organization_id}#IDEMPOTENCY#{scope_sha256}")
