@@ -1,16 +1,16 @@
 # ruff: noqa: S603 - a build starts programs on purpose
 """Build what Lambda unpacks: the layer's packages or the functions' handlers, with bytecode the target runtime accepts.
 
-`sam build` calls this through layers/common/Makefile and functions/Makefile. Nothing here knows AWS, and nothing outside
-the standard library is imported: it runs under whichever Python 3.9+ the machine has first.
+`sam build` calls this through layers/common/Makefile and functions/Makefile. Nothing here knows AWS, and nothing
+outside the standard library is imported: it runs under whichever Python 3.9+ the machine has first.
 
-Why bytecode is part of the build: /var/task and /opt are read-only, so a function that arrives without it compiles every
-module at every cold start; and because archives made by SAM carry constant dates, only *unchecked-hash* bytecode is
-believed. docs/performance.md has the numbers.
+Why bytecode is part of the build: /var/task and /opt are read-only, so a function that arrives without it compiles
+every module at every cold start; and because archives made by SAM carry constant dates, only *unchecked-hash* bytecode
+is believed. docs/performance.md has the numbers.
 
 Environment:
   DIALPLANE_BUILD_PYTHON    minor version of the target runtime, "3.13" unless set
-  DIALPLANE_BUILD_ARCH      processor of the target, "arm64" unless set; must equal the template's Architecture parameter
+  DIALPLANE_BUILD_ARCH      processor of the target, "arm64" unless set; must equal the Architecture parameter
   DIALPLANE_BUILD_PLATFORM  the platform in the words of `uv pip install --python-platform`, for targets other than
                             Lambda's Linux
 """
@@ -137,24 +137,21 @@ def select_shipped(requirements: str) -> str:
 
 
 def install(requirements: Path, output: Path, version: str, architecture: str) -> None:
-    """Install wheels for the target, never building one here; with uv when there is one, else with pip. Raises BuildError."""
+    """Install wheels for the target, never building one here; by uv if there is one, else by pip."""
     common = ["--only-binary=:all:", "--no-deps", "--require-hashes", "--target", str(output), "-r", str(requirements)]
     uv = find_uv()
+    platform = os.environ.get("DIALPLANE_BUILD_PLATFORM")
     if uv:
-        platform = os.environ.get("DIALPLANE_BUILD_PLATFORM") or UV_PLATFORMS[architecture]
-        command = [uv, "pip", "install", "--quiet", "--python-version", version, "--python-platform", platform, *common]
+        command = [uv, "pip", "install", "--quiet", "--python-version", version]
+        command += ["--python-platform", platform or UV_PLATFORMS[architecture], *common]
+    elif platform:
+        raise BuildError(f"building for {platform} needs uv on PATH; pip is only used for Lambda's own platform.")
     else:
         machine = PIP_MACHINES[architecture]
-        platforms = [f"manylinux_2_28_{machine}", f"manylinux_2_17_{machine}", f"manylinux2014_{machine}"]
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        command += [
-            "--implementation",
-            "cp",
-            "--python-version",
-            version,
-            *(f"--platform={name}" for name in platforms),
-            *common,
-        ]
+        command += ["--implementation", "cp", "--python-version", version]
+        command += [f"--platform={name}_{machine}" for name in ("manylinux_2_28", "manylinux_2_17", "manylinux2014")]
+        command += common
     # A virtual environment that happens to be active is neither the source nor the target of this installation.
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     finished = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -186,8 +183,8 @@ def compile_all(folder: Path, target: str, version: str) -> None:
     interpreter = find_interpreter(version)
     if interpreter is None:
         sys.stderr.write(
-            f"build_artifact: WARNING: no Python {version} found on this machine, so this build ships NO BYTECODE. It works,\n"
-            f"build_artifact: but every cold start compiles its modules again (about three times slower). Install\n"
+            f"build_artifact: WARNING: no Python {version} found on this machine, so this build ships NO BYTECODE.\n"
+            f"build_artifact: It works, but every cold start compiles its modules again (about three times slower). Install\n"
             f"build_artifact: Python {version}, for example with `uv python install {version}`.\n"
         )
         return
@@ -202,8 +199,8 @@ def compile_all(folder: Path, target: str, version: str) -> None:
 def find_interpreter(version: str) -> str | None:
     """Return an interpreter of exactly this minor version that really runs, or None.
 
-    Bytecode fits one minor version only. A name on PATH proves nothing: pyenv puts a `python3.13` there that fails unless
-    it is selected.
+    Bytecode fits one minor version only. A name on PATH proves nothing: pyenv puts a `python3.13` there that fails
+    unless it is selected.
     """
     name = f"python{version}"
     candidates = [sys.executable]
@@ -217,9 +214,7 @@ def find_interpreter(version: str) -> str | None:
     if uv:  # it also knows the interpreters that it installed itself
         find = [uv, "python", "find", "--no-project", version]
         candidates.append(subprocess.run(find, capture_output=True, text=True, check=False, cwd="/").stdout.strip())
-    probe = (
-        "import sys; sys.exit(sys.implementation.name != 'cpython' or '%d.%d' % sys.version_info[:2] != sys.argv[1])"
-    )
+    probe = "import sys; sys.exit(sys.implementation.cache_tag != 'cpython-' + sys.argv[1].replace('.', ''))"
     for candidate in dict.fromkeys(candidates):
         if candidate and os.access(candidate, os.X_OK) and runs([candidate, "-I", "-c", probe, version]):
             return candidate
