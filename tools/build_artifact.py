@@ -184,8 +184,8 @@ def compile_all(folder: Path, target: str, version: str) -> None:
     if interpreter is None:
         sys.stderr.write(
             f"build_artifact: WARNING: no Python {version} found on this machine, so this build ships NO BYTECODE.\n"
-            f"build_artifact: It works, but every cold start compiles its modules again (about three times slower). Install\n"
-            f"build_artifact: Python {version}, for example with `uv python install {version}`.\n"
+            f"build_artifact: It works, but every cold start compiles its modules again (about three times slower).\n"
+            f"build_artifact: Install Python {version}, for example with `uv python install {version}`.\n"
         )
         return
     command = [interpreter, "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
