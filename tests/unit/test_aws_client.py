@@ -2,90 +2,28 @@
 
 from __future__ import annotations
 
-import http.server
-import json
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
 
 import pytest
 
 from dialplane.aws.client import AwsError, HttpAwsClient, RetryPolicy
+from tests.fakes.scripted_http import Reply, ScriptedServer, scripted_server
 
 TRANSACTION = {"TransactItems": [{"Put": {"TableName": "t", "Item": {"pk": {"S": "1"}}}}]}
 CONDITIONAL_UPDATE = {"TableName": "t", "Key": {}, "UpdateExpression": "ADD n :one", "ConditionExpression": "n < :two"}
 UNCONDITIONAL_UPDATE = {"TableName": "t", "Key": {}, "UpdateExpression": "ADD n :one"}
 
 
-@dataclass
-class Reply:
-    """One scripted answer. ``status=0``: read the request and close without a word."""
-
-    status: int = 200
-    fields: Any = field(default_factory=dict)
-    headers: dict[str, str] = field(default_factory=dict)
-    then_close: bool = False
-    raw: bytes | None = None
-
-
-class ScriptedServer(http.server.ThreadingHTTPServer):
-    """Answers requests from ``script`` in order and keeps what it received."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        self.script: list[Reply] = []
-        self.received: list[tuple[dict[str, str], dict[str, Any]]] = []
-        self.connections = 0
-        self.closed = threading.Event()
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def get_request(self) -> Any:
-        self.connections += 1
-        return super().get_request()
-
-    def shutdown_request(self, request: Any) -> None:
-        super().shutdown_request(request)
-        self.closed.set()
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: ScriptedServer
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.received.append((dict(self.headers), json.loads(body)))
-        reply = self.server.script.pop(0)
-        self.close_connection = reply.then_close or reply.status == 0
-        if reply.status == 0:
-            return
-        content = json.dumps(reply.fields).encode() if reply.raw is None else reply.raw
-        self.send_response_only(reply.status)
-        for name, value in {"Content-Length": str(len(content)), **reply.headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Keep the test output clean."""
-
-
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
-    scripted = ScriptedServer()
-    thread = threading.Thread(target=scripted.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield scripted
-    scripted.shutdown()
-    scripted.server_close()
-    thread.join()
+    with scripted_server() as scripted:
+        yield scripted
 
 
 @pytest.fixture
@@ -100,7 +38,7 @@ def make_client(server: ScriptedServer, sleeps: list[float]) -> Callable[..., Ht
             "AWS_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
             "AWS_SECRET_ACCESS_KEY": "secret",
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_address[1]}",
+            "AWS_ENDPOINT_URL": server.url,
             **options.pop("environ", {}),
         }
         retries = RetryPolicy(sleep=sleeps.append, jitter=lambda: 1.0)
@@ -168,7 +106,7 @@ def test_transaction_whose_reply_is_lost_is_sent_again_with_the_same_token(
 ) -> None:
     server.script = [Reply(status=0), Reply(500, {}), aws_failure("TransactionInProgressException"), Reply()]
     make_client().call("dynamodb", "TransactWriteItems", TRANSACTION)
-    tokens = {body["ClientRequestToken"] for _, body in server.received}
+    tokens = {request.json["ClientRequestToken"] for request in server.received}
     assert len(server.received) == 4
     assert len(tokens) == 1
     assert "ClientRequestToken" not in TRANSACTION
@@ -177,7 +115,7 @@ def test_transaction_whose_reply_is_lost_is_sent_again_with_the_same_token(
 def test_token_of_the_caller_is_kept(server: ScriptedServer, make_client: Callable[..., HttpAwsClient]) -> None:
     server.script = [Reply()]
     make_client().call("dynamodb", "TransactWriteItems", {**TRANSACTION, "ClientRequestToken": "mine"})
-    assert server.received[0][1]["ClientRequestToken"] == "mine"
+    assert server.received[0].json["ClientRequestToken"] == "mine"
 
 
 def test_failed_condition_after_a_lost_reply_is_marked_as_possibly_our_own(
@@ -257,7 +195,7 @@ def test_batch_get_is_asked_until_every_key_is_answered(
     ]
     result = make_client().call("dynamodb", "BatchGetItem", {"RequestItems": {"t": {}, "u": {}}})
     assert result["Responses"] == {"t": [{"pk": {"S": "1"}}, {"pk": {"S": "2"}}], "u": [{"pk": {"S": "9"}}]}
-    assert server.received[1][1] == {"RequestItems": rest}
+    assert server.received[1].json == {"RequestItems": rest}
 
 
 def test_batch_get_that_stays_incomplete_fails(
@@ -299,7 +237,7 @@ def test_wrong_clock_is_corrected_once_from_the_server(
     client = make_client(clock=lambda: time.time() - 3600)
     client.call("dynamodb", "UpdateItem", UNCONDITIONAL_UPDATE)
     client.call("dynamodb", "UpdateItem", UNCONDITIONAL_UPDATE)
-    first, second, third = (headers["X-Amz-Date"] for headers, _ in server.received)
+    first, second, third = (request.headers["X-Amz-Date"] for request in server.received)
     assert first < second <= third
 
 

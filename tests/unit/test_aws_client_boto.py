@@ -10,8 +10,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from dialplane.aws.client import AwsError, RetryPolicy
 from dialplane.aws.boto import BotoAwsClient
+from dialplane.aws.client import AwsError, RetryPolicy
 from tests.fakes.moto_dynamodb import Crash, FaultInjector, transactional_dynamodb
 
 TABLE = "wallets"

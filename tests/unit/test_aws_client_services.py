@@ -8,8 +8,8 @@ from typing import Any
 import boto3
 import pytest
 
-from dialplane.aws.client import AwsClient, AwsError, HttpAwsClient
 from dialplane.aws.boto import BotoAwsClient
+from dialplane.aws.client import AwsClient, AwsError, HttpAwsClient
 from tests.fakes.ministack import running_ministack
 
 REGION = "us-east-1"

@@ -142,7 +142,8 @@ class TwilioApi:
         https://www.twilio.com/docs/voice/api/call-event-resource. Raises CarrierUnavailable.
         """
         urls: list[str] = []
-        for event in self._pages(f"{self._call_path(carrier_call_id, '/Events')}?PageSize={_PAGE_SIZE}", "events"):
+        path = f"{self._call_path(carrier_call_id, '/Events')}?PageSize={_PAGE_SIZE}"
+        for event in self._pages(path, "events", absent_is_empty=True):
             sent = event.get("request")
             request: Mapping[str, Any] = sent if isinstance(sent, Mapping) else {}
             given = request.get("parameters")
@@ -162,10 +163,12 @@ class TwilioApi:
     def _call_path(self, carrier_call_id: str, suffix: str = "") -> str:
         return f"{self._path}/Calls/{quote(carrier_call_id, safe='')}{suffix}.json"
 
-    def _pages(self, path: str, key: str) -> Iterator[Mapping[str, Any]]:
+    def _pages(self, path: str, key: str, *, absent_is_empty: bool = False) -> Iterator[Mapping[str, Any]]:
         next_path = path
         for _ in range(_PAGES_MAX):
             page = self._get(next_path)
+            if page is None and absent_is_empty:
+                return
             items = page.get(key) if page is not None else None
             if page is None or not isinstance(items, list):
                 raise _unavailable(f"no page of {key}")

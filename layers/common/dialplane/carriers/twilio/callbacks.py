@@ -17,11 +17,11 @@ from urllib.parse import parse_qsl
 from dialplane.domain.calls import AnsweredBy, CallEvent, CallStatus
 
 
-class InvalidCallback(ValueError):  # noqa: N818 - errors are named for the fact, see domain.errors
+class InvalidCallback(ValueError):
     """The form is not a call report: a field is missing, repeated, or not what Twilio documents."""
 
 
-class UnknownCallStatus(ValueError):  # noqa: N818
+class UnknownCallStatus(ValueError):
     """Twilio reports a status that this version does not know; ``status`` is its word."""
 
     def __init__(self, status: str) -> None:
@@ -84,7 +84,9 @@ def parse_fields(raw_body: bytes) -> dict[str, str]:
     known name cut short or grown longer are refused. Raises InvalidCallback.
     """
     try:
-        pairs = parse_qsl(raw_body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=200)
+        pairs = parse_qsl(
+            raw_body.decode("utf-8"), keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=200
+        )
     except ValueError as error:
         raise InvalidCallback(f"the body is not a form: {error}") from error
     fields: dict[str, str] = {}

@@ -52,5 +52,8 @@ def _signed_parameters(url: str, raw_body: bytes, content_type: str | None) -> _
         return body
     if media_type != _FORM:
         raise ValueError("neither a form nor JSON")
-    # errors="strict": with the default, different invalid bytes would decode to the same text and verify alike.
-    return _MultiValues(parse_qs(body, keep_blank_values=True, errors="strict", max_num_fields=_FIELDS_MAX))
+    # Strict, because the lenient defaults read different bodies as one: invalid bytes as U+FFFD, "B&x" as "B=x" signed.
+    fields = parse_qs(
+        body, keep_blank_values=True, strict_parsing=bool(body), errors="strict", max_num_fields=_FIELDS_MAX
+    )
+    return _MultiValues(fields)

@@ -1,0 +1,112 @@
+"""TwiML: well-formed whatever customers write, and never a verb of theirs."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialplane.carriers.twilio.instructions import hang_up, render
+from dialplane.domain.calls import Engine, Instructions
+
+ALLOWED = {"Response", "Connect", "ConversationRelay", "Stream", "Parameter", "Say", "Pause", "Hangup"}
+# Surrogates, control characters and markup on purpose: what no XML document may hold.
+TEXT = (
+    st.text()
+    | st.text(st.characters(codec=None))
+    | st.sampled_from(["<Dial>+1900</Dial>", '"/><Redirect>', "\x00", "]]>"])
+)
+
+
+def test_relay_connects_the_conversation_with_its_words_and_parameters() -> None:
+    document = render(
+        Instructions(
+            engine="relay",
+            url="wss://relay.example.test/ws",
+            welcome_message="Hello & welcome",
+            voice="UgBBYS2sOqTuMpoF3BR0",
+            language="en-US",
+            parameters={"call_id": "call_1"},
+        )
+    )
+    assert document == (
+        '<?xml version="1.0" encoding="UTF-8"?><Response><Connect>'
+        '<ConversationRelay language="en-US" url="wss://relay.example.test/ws" voice="UgBBYS2sOqTuMpoF3BR0"'
+        ' welcomeGreeting="Hello &amp; welcome"><Parameter name="call_id" value="call_1" /></ConversationRelay>'
+        "</Connect></Response>"
+    )
+
+
+def test_stream_connects_the_media_server() -> None:
+    document = render(Instructions(engine="stream", url="wss://m.test/x", welcome_message="", parameters={"a": ""}))
+    assert document.endswith(
+        '<Connect><Stream url="wss://m.test/x"><Parameter name="a" value="" /></Stream></Connect></Response>'
+    )
+
+
+def test_say_speaks_and_hangs_up() -> None:
+    spoken = Instructions(
+        engine="say", welcome_message="Hi", goodbye_message="Bye", voice="Polly.Amy", language="en-GB"
+    )
+    assert render(spoken).endswith(
+        '<Response><Say language="en-GB" voice="Polly.Amy">Hi</Say><Pause />'
+        '<Say language="en-GB" voice="Polly.Amy">Bye</Say><Hangup /></Response>'
+    )
+    assert render(Instructions(engine="say", welcome_message="Hi")).endswith(
+        "<Response><Say>Hi</Say><Pause /><Hangup /></Response>"
+    )
+
+
+def test_hang_up_only_hangs_up() -> None:
+    assert hang_up().endswith("<Response><Hangup /></Response>")
+
+
+@pytest.mark.parametrize("engine", ["relay", "stream"])
+def test_engine_without_its_url_is_refused(engine: Engine) -> None:
+    with pytest.raises(ValueError, match="need a url"):
+        render(Instructions(engine=engine, welcome_message="Hi"))
+
+
+@given(
+    engine=st.sampled_from(["relay", "stream", "say"]),
+    url=TEXT.map(lambda text: f"wss://relay.test/{text}"),
+    welcome=TEXT,
+    goodbye=st.none() | TEXT,
+    voice=st.none() | TEXT,
+    language=st.none() | TEXT,
+    parameters=st.dictionaries(TEXT, TEXT, max_size=4),
+)
+def test_any_text_gives_a_document_of_the_allowed_verbs_only(
+    *,
+    engine: Engine,
+    url: str,
+    welcome: str,
+    goodbye: str | None,
+    voice: str | None,
+    language: str | None,
+    parameters: dict[str, str],
+) -> None:
+    document = render(
+        Instructions(
+            engine=engine,
+            url=url,
+            welcome_message=welcome,
+            goodbye_message=goodbye,
+            voice=voice,
+            language=language,
+            parameters=parameters,
+        )
+    )
+    root = ET.fromstring(document.encode())  # noqa: S314 - our own document
+    assert {element.tag for element in root.iter()} <= ALLOWED
+    assert len(root) <= 4
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Cn"]), min_size=1))
+def test_clean_text_arrives_unchanged(text: str) -> None:
+    document = render(Instructions(engine="relay", url="wss://r.test/", welcome_message=text, parameters={"v": text}))
+    relay = ET.fromstring(document.encode())[0][0]  # noqa: S314
+    assert relay.get("welcomeGreeting") == text
+    assert relay[0].get("value") == text
