@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import assert_never
 
-from dialplane.domain.calls import Instructions
 from twilio.twiml.voice_response import Connect, VoiceResponse
+
+from dialplane.domain.calls import Instructions
 
 # Everything outside "Char" of XML 1.0: Twilio's builder escapes markup and lets these through, and then no parser
 # accepts the document. https://www.w3.org/TR/xml/#charsets
