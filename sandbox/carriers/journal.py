@@ -32,6 +32,7 @@ class JournalEntry:
     status: int | None = None
     call_sid: str | None = None
     error: str | None = None
+    reply_lost: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The entry as `GET /_requests` lists it: `json` instead of `form` when the body was JSON."""

@@ -15,7 +15,7 @@ from aiohttp import web
 from sandbox.carriers.clock import SimulatedClock, SpeedError
 from sandbox.carriers.journal import Journal, group_form
 from sandbox.carriers.scenarios import SCENARIOS
-from sandbox.carriers.twilio.api import JOURNAL_ENTRY, NO_REPLY, PATH_PREFIX, TwilioApi
+from sandbox.carriers.twilio.api import JOURNAL_ENTRY, PATH_PREFIX, TwilioApi
 from sandbox.carriers.twilio.simulator import SimulatedTwilio
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -89,7 +89,7 @@ def _journaling(journal: Journal) -> Any:
         except web.HTTPException as refusal:
             entry.status = refusal.status
             raise
-        if not response.get(NO_REPLY):
+        if not entry.reply_lost:
             entry.status = response.status
         return response
 

@@ -34,7 +34,7 @@ T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PATH_PREFIX = f"/{API_VERSION}/"
-JOURNAL_ENTRY = "journal_entry"
+JOURNAL_ENTRY = web.RequestKey("journal_entry", JournalEntry)
 PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 1000
 NO_REPLY_SECONDS = 30.0
@@ -170,8 +170,7 @@ async def _form(request: web.Request) -> list[tuple[str, str]]:
 
 
 def _entry(request: web.Request) -> JournalEntry:
-    entry: JournalEntry = request[JOURNAL_ENTRY]
-    return entry
+    return request[JOURNAL_ENTRY]
 
 
 def _reply(payload: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
@@ -223,9 +222,5 @@ def _break_connection(request: web.Request) -> web.StreamResponse:
             # A linger time of zero makes closing send RST instead of FIN.
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         request.transport.abort()
-    response = web.Response(status=500)
-    response[NO_REPLY] = True
-    return response
-
-
-NO_REPLY = "no_reply"
+    _entry(request).reply_lost = True
+    return web.Response(status=500)

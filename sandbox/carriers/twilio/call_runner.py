@@ -78,8 +78,11 @@ class CallRunner:
         self._line.interrupt(CallRedirected(instructions))
 
     def limit(self, seconds: int) -> None:
-        """Let the call last no longer than seconds from now."""
-        self._line.end_after(seconds)
+        """Let the call last no longer than seconds from its answer."""
+        if self._call.answered_at_elapsed is None:
+            self._call.amend(time_limit=seconds)
+        else:
+            self._line.end_at(self._call.answered_at_elapsed + seconds)
 
     def _warn_about_parameters(self) -> None:
         parameters = self._call.parameters
@@ -119,8 +122,8 @@ class CallRunner:
         """From the answer to the last verb. Raises CallEnds."""
         call, parameters = self._call, self._call.parameters
         call.answered()
-        self._line.end_after(parameters.time_limit)
-        self._line.end_after(call.scenario.hangs_up_after_seconds)
+        for seconds in (parameters.time_limit, call.scenario.hangs_up_after_seconds):
+            self._line.end_at(call.timeline.elapsed_seconds + seconds)
         self._callbacks.raise_event("answered", "in-progress")
         instructions: Instructions | None = parameters.instructions
         while instructions is not None:

@@ -14,8 +14,11 @@ from sandbox.carriers.twilio.parameters import Instructions
 
 T = TypeVar("T")
 
+# Sums of simulated seconds are floats.
+_ROUNDING_SECONDS = 1e-6
 
-class LineInterrupted(Exception):  # noqa: N818 - the course of a call, not an error
+
+class LineInterrupted(Exception):
     """Something broke into the call."""
 
 
@@ -42,11 +45,13 @@ class Line:
     def __init__(self, timeline: CallTimeline) -> None:
         self.timeline = timeline
         self._ends_at_elapsed = math.inf
+        self._end_moved = asyncio.Event()
         self._interruption: asyncio.Future[LineInterrupted] = asyncio.get_running_loop().create_future()
 
-    def end_after(self, seconds: float) -> None:
-        """The call ends, as completed, after simulated seconds from now at the latest."""
-        self._ends_at_elapsed = min(self._ends_at_elapsed, self.timeline.elapsed_seconds + seconds)
+    def end_at(self, elapsed_seconds: float) -> None:
+        """The call ends, as completed, at this moment of its time line at the latest."""
+        self._ends_at_elapsed = min(self._ends_at_elapsed, elapsed_seconds)
+        self._end_moved.set()
 
     def interrupt(self, interruption: LineInterrupted) -> None:
         """Break into whatever the call is doing; the first one to come wins."""
@@ -55,26 +60,38 @@ class Line:
 
     async def wait(self, seconds: float, until: "asyncio.Future[Any] | None" = None) -> bool:
         """Let simulated seconds pass; True when `until` was done before. Raises LineInterrupted."""
-        left = self._ends_at_elapsed - self.timeline.elapsed_seconds
-        asleep = asyncio.ensure_future(self.timeline.sleep(min(seconds, max(left, 0.0))))
-        await self._race(asleep, until)
-        if until is not None and until.done():
-            return True
-        if seconds >= left:
-            raise CallEnds
-        return False
+        over_at = self.timeline.elapsed_seconds + seconds
+        while True:
+            self._end_moved.clear()
+            left = min(over_at, self._ends_at_elapsed) - self.timeline.elapsed_seconds
+            asleep = asyncio.ensure_future(self.timeline.sleep(max(left, 0.0)))
+            end_moved = asyncio.ensure_future(self._end_moved.wait())
+            try:
+                await self._race(asleep, end_moved, until)
+            finally:
+                end_moved.cancel()
+            if until is not None and until.done():
+                return True
+            if self._reached(self._ends_at_elapsed):
+                raise CallEnds
+            if self._reached(over_at):
+                return False
+
+    def _reached(self, elapsed_seconds: float) -> bool:
+        return self.timeline.elapsed_seconds >= elapsed_seconds - _ROUNDING_SECONDS
 
     async def attend(self, work: Coroutine[Any, Any, T]) -> T:
         """Do work that takes real time, such as an HTTP exchange. Raises LineInterrupted."""
         task = asyncio.ensure_future(work)
         with self.timeline.real_time():
             await self._race(task)
-        if self.timeline.elapsed_seconds >= self._ends_at_elapsed:
+        if self._reached(self._ends_at_elapsed):
             raise CallEnds
         return task.result()
 
-    async def _race(self, task: "asyncio.Future[Any]", until: "asyncio.Future[Any] | None" = None) -> None:
-        contestants = {task, self._interruption} | ({until} if until is not None else set())
+    async def _race(self, task: "asyncio.Future[Any]", *others: "asyncio.Future[Any] | None") -> None:
+        """Wait until the task, one of the others or an interruption is there; raises the interruption."""
+        contestants = {task, self._interruption, *(other for other in others if other is not None)}
         try:
             await asyncio.wait(contestants, return_when=asyncio.FIRST_COMPLETED)
         finally:
