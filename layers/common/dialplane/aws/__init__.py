@@ -1,1 +1,1 @@
-"""AWS on the wire: one small client for the functions and its boto3 twin for tools and tests. No meaning of ours here."""
+"""AWS on the wire: one small client for the functions, its boto3 twin for tools and tests. No meaning of ours here."""

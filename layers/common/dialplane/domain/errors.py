@@ -12,7 +12,8 @@
     │                             DncEntryNotFound · RouteNotFound
     ├── InsufficientBalance
     ├── Busy                      IdempotencyInProgress · ActiveCallsLimitReached; trying again later can help
-    └── CarrierFailure            CarrierRejected · CarrierUnavailable · CallNotPlaced
+    └── CarrierFailure            DestinationRefused · CarrierRejected · CarrierUnavailable ·
+                                  CallNotPlaced
 
 ``code`` is stable and part of the API; the message says what, which value and what to do next. Which HTTP status a code
 gets is decided in ``runtime.problems`` alone, and a dialect may word it in its own way.
@@ -27,7 +28,10 @@ from dialplane.domain.money import Money
 
 
 class DialplaneError(Exception):
-    """Root of every error that is part of the API."""
+    """Root of every error that is part of the API.
+
+    ``is_replay`` marks the answer to a repeated request whose first one was refused in the same way.
+    """
 
     code: ClassVar[str] = "internal_error"
     retryable: ClassVar[bool] = False
@@ -36,6 +40,7 @@ class DialplaneError(Exception):
         super().__init__(message)
         self.message = message
         self.details: Mapping[str, Any] = details
+        self.is_replay = False
 
 
 class InvalidRequest(DialplaneError):
@@ -308,6 +313,12 @@ class CarrierRejected(CarrierFailure):
     """The carrier refused the call."""
 
     code = "carrier_rejected"
+
+
+class DestinationRefused(CarrierFailure):
+    """The carrier does not call this number: the request is at fault, not the carrier."""
+
+    code = "destination_refused"
 
 
 class CarrierUnavailable(CarrierFailure):

@@ -127,8 +127,8 @@ class CallStore:
         try:
             reply = self._update(
                 call,
-                f"{facts}, #status = :queued, carrier_call_id = :carrier_call_id, carrier_call_key = :carrier_call_key, "
-                "next_check_at = :next_check_at",
+                f"{facts}, #status = :queued, carrier_call_id = :carrier_call_id, "
+                "carrier_call_key = :carrier_call_key, next_check_at = :next_check_at",
                 f"#status IN (:dialing, :unconfirmed) AND {bound_or_free}",
                 {
                     **values,

@@ -26,12 +26,12 @@ from dialplane.domain.calls import Call, CallStatus, DialOutcome, EndedReason
 from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected
 from dialplane.domain.errors import (
     CallNotPlaced,
+    CarrierFailure,
     CarrierRejected,
     CarrierUnavailable,
-    DestinationNotAllowed,
+    DestinationRefused,
     DialplaneError,
     IdempotencyInProgress,
-    PhoneNumberInvalid,
 )
 from dialplane.domain.idempotency import IdempotencyKey, IdempotencyRecord
 from dialplane.domain.ids import new_id
@@ -156,7 +156,11 @@ class InitiateCallUseCase:
         record.check_fingerprint(command.idempotency_key)
         call = self.calls.get(command.presented_key.organization_id, record.result_id)
         assert call is not None, "the record and its call are written in one transaction"
-        return Initiated(self._outcome(call), is_replay=True)
+        try:
+            return Initiated(self._outcome(call), is_replay=True)
+        except CarrierFailure as failure:
+            failure.is_replay = True
+            raise
 
     def _outcome(self, call: Call) -> Call:
         """What the first request with this key was or would have been told. Raises what it was refused with."""
@@ -245,15 +249,20 @@ class InitiateCallUseCase:
 def dial_refusal(call: Call) -> DialplaneError:
     """The error for a call that its carrier rejected; the same for the request itself and for its replays."""
     cause, _, carrier_code = (call.dial_error or "other:").partition(":")
-    facts = {"call_id": call.id, "carrier": call.carrier, "carrier_code": carrier_code}
-    if cause == "invalid_destination":
-        return PhoneNumberInvalid("to_phone_number")
-    if cause == "destination_not_permitted":
-        return DestinationNotAllowed("The carrier account may not call this destination.", **facts)
-    if cause in ("rate_limited", "unreachable"):
-        return CarrierUnavailable(
-            "The carrier could not take the call; nothing was dialled. Repeat the request.",
-            retry_after_seconds=5,
-            **facts,
-        )
-    return CarrierRejected("Failed to initiate outbound call", **facts)
+    facts = {
+        "call_id": call.id,
+        "request_id": call.request_id,
+        "carrier": call.carrier,
+        "carrier_code": carrier_code,
+        "cause": cause,
+    }
+    match cause:
+        case "invalid_destination":
+            return DestinationRefused("The carrier says that the destination is not a number it can call.", **facts)
+        case "destination_not_permitted":
+            return DestinationRefused("The carrier account may not call this destination.", **facts)
+        case "rate_limited" | "unreachable":
+            message = "The carrier could not take the call; nothing was dialled. Repeat the request."
+            return CarrierUnavailable(message, retry_after_seconds=5, **facts)
+        case _:
+            return CarrierRejected("Failed to initiate outbound call", **facts)

@@ -1,0 +1,1 @@
+"""Reading and managing: calls, wallet, do-not-call list."""

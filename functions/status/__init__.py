@@ -1,0 +1,1 @@
+"""What carriers report, and what follows from it."""

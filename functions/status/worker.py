@@ -1,0 +1,85 @@
+"""From the queue to the call: understand what a carrier said, apply it, start the completion of a call that ended."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from dialplane.aws.client import AwsClient, AwsError, HttpAwsClient
+from dialplane.carriers.twilio.callbacks import to_call_event
+from dialplane.domain.calls import Call
+from dialplane.dynamodb.calls import CallStore
+from dialplane.runtime.carrier_events import CarrierMessage
+from dialplane.runtime.observability import begin, logger
+from dialplane.runtime.settings import Settings
+from dialplane.usecases.apply_carrier_event import ApplyCarrierEventUseCase, CarrierReport
+
+
+def build(settings: Settings, client: AwsClient) -> ApplyCarrierEventUseCase:
+    """The use case on DynamoDB and Step Functions."""
+    state_machine_arn = settings.text("CALL_COMPLETION_STATE_MACHINE_ARN")
+
+    def start_completion(call: Call) -> None:
+        start = {
+            "stateMachineArn": state_machine_arn,
+            "name": call.id,
+            "input": json.dumps({"organization_id": call.organization_id, "call_id": call.id}),
+        }
+        try:
+            client.call("stepfunctions", "StartExecution", start)
+        except AwsError as error:
+            # Named after the call: an execution that exists is the completion that was asked for.
+            if error.code != "ExecutionAlreadyExists":
+                raise
+
+    return ApplyCarrierEventUseCase(
+        calls=CallStore(client, settings.tables("calls")),
+        start_completion=start_completion,
+        check_interval=settings.duration("CHECK_INTERVAL_SECONDS"),
+    )
+
+
+def apply_record(record: SQSRecord, use_case: ApplyCarrierEventUseCase) -> str:
+    """Apply one queued message. Raises for a message that cannot be understood: it goes to the dead-letter queue."""
+    begin(message_id=record.message_id)
+    message = CarrierMessage.from_body(record.body)
+    received_at = datetime.fromisoformat(message.received_at)
+    if message.carrier != "twilio":
+        raise ValueError(f"no package reads the words of the carrier {message.carrier!r}")
+    try:
+        verdict = use_case.apply(
+            CarrierReport(
+                organization_id=message.organization_id,
+                carrier_account_id=message.carrier_account_id,
+                call_id=message.call_id,
+                message_id=record.message_id,
+                received_at=received_at,
+                event=to_call_event(message.fields, received_at),
+            )
+        )
+    except Exception:
+        logger.exception("carrier_event_failed", extra={"call_id": message.call_id})
+        raise
+    return verdict.value
+
+
+@cache
+def _use_case() -> ApplyCarrierEventUseCase:
+    return build(Settings.from_environment(), HttpAwsClient())
+
+
+def lambda_handler(event: dict[str, Any], context: Any) -> Any:
+    """SQS event in, the messages to deliver again out."""
+    # Never the whole-batch error: it would make the messages that were applied come again as well.
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    return process_partial_response(
+        event=event,
+        record_handler=lambda record: apply_record(record, _use_case()),
+        processor=processor,
+        context=context,
+    )

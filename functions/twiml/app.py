@@ -1,0 +1,105 @@
+"""POST /twiml/…: what the carrier fetches when the callee answers.
+
+The signature is checked before anything else; whatever cannot be served is told to hang up, because an error would be
+read out to the callee.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from dialplane.aws.client import AwsClient, HttpAwsClient
+from dialplane.carriers.twilio.callbacks import InvalidCallback, parse_fields, to_answered_by
+from dialplane.carriers.twilio.instructions import hang_up, render
+from dialplane.carriers.twilio.signature import is_authentic
+from dialplane.dynamodb.calls import CallStore
+from dialplane.runtime import clock
+from dialplane.runtime.callback_urls import INSTRUCTIONS, CallbackAddress
+from dialplane.runtime.carrier_accounts import CarrierAccounts
+from dialplane.runtime.entry import serve
+from dialplane.runtime.http import HttpRequest, HttpResponse
+from dialplane.runtime.observability import logger
+from dialplane.runtime.settings import Settings
+from dialplane.usecases.serve_instructions import InstructionsRequest, ServeInstructionsUseCase
+
+_REFUSED = HttpResponse(403, "Invalid webhook signature", "text/plain")
+
+
+@dataclass(frozen=True, slots=True)
+class TwimlEndpoint:
+    """Verifies a request and words its answer."""
+
+    accounts: CarrierAccounts
+    base_url: str
+    use_case: ServeInstructionsUseCase
+
+    def respond(self, request: HttpRequest) -> HttpResponse:
+        """TwiML for an authentic request, 403 for any other."""
+        address = CallbackAddress.from_path(INSTRUCTIONS, request.path_parameters)
+        if address is None or address.carrier != "twilio":
+            return _REFUSED
+        credentials = self.accounts.credentials(address.organization_id, address.carrier_account_id)
+        if credentials is None or not is_authentic(
+            credentials.auth_token,
+            address.url(self.base_url),
+            request.body,
+            request.headers.get("content-type"),
+            request.headers.get("x-twilio-signature"),
+        ):
+            return _REFUSED
+        try:
+            return _xml(self._twiml(address, request.body, credentials.account_id))
+        except Exception:
+            logger.exception("instructions_failed", extra={"call_id": address.call_id})
+            return _xml(hang_up())
+
+    def _twiml(self, address: CallbackAddress, body: bytes, account_sid: str) -> str:
+        try:
+            fields = parse_fields(body)
+        except InvalidCallback as error:
+            logger.warning("instructions_request_invalid", extra={"call_id": address.call_id, "reason": str(error)})
+            return hang_up()
+        if fields["AccountSid"] != account_sid:
+            return hang_up()
+        instructions = self.use_case.serve(
+            InstructionsRequest(
+                organization_id=address.organization_id,
+                carrier_account_id=address.carrier_account_id,
+                call_id=address.call_id,
+                carrier_call_id=fields["CallSid"],
+                answered_by=to_answered_by(fields.get("AnsweredBy")),
+                answered_by_raw=fields.get("AnsweredBy"),
+            )
+        )
+        return render(instructions) if instructions is not None else hang_up()
+
+
+def build(settings: Settings, client: AwsClient, *, now: Callable[[], datetime] = clock.now) -> TwimlEndpoint:
+    """The endpoint on DynamoDB and Secrets Manager."""
+    return TwimlEndpoint(
+        accounts=CarrierAccounts(client, settings.text("CARRIER_SECRETS_PREFIX")),
+        base_url=settings.public_base_url,
+        use_case=ServeInstructionsUseCase(
+            calls=CallStore(client, settings.tables("calls")),
+            now=now,
+            check_interval=settings.duration("CHECK_INTERVAL_SECONDS"),
+        ),
+    )
+
+
+def _xml(document: str) -> HttpResponse:
+    return HttpResponse(200, document, "text/xml; charset=utf-8")
+
+
+@cache
+def _endpoint() -> TwimlEndpoint:
+    return build(Settings.from_environment(), HttpAwsClient())
+
+
+def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """API Gateway HTTP API event in, TwiML out."""
+    return serve(event, lambda request: _endpoint().respond(request))

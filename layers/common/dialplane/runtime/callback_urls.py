@@ -1,0 +1,48 @@
+"""The addresses that carriers call back, written and read in one place.
+
+``{base}/{twiml|status}/{carrier}/{organization}/{carrier account}/{call}``: no query string, no personal data. The
+account is part of the address because its token must be known before anything else about a request can be believed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dialplane.domain.calls import Call
+
+INSTRUCTIONS = "twiml"
+STATUS = "status"
+_SEGMENT = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackAddress:
+    """Which call a callback is about, as its path says; not yet proved by a signature."""
+
+    kind: str
+    carrier: str
+    organization_id: str
+    carrier_account_id: str
+    call_id: str
+
+    @classmethod
+    def from_path(cls, kind: str, parameters: Mapping[str, str]) -> CallbackAddress | None:
+        """Read path parameters; None when one of them is missing or not an identifier."""
+        names = ("carrier", "organization_id", "carrier_account_id", "call_id")
+        segments = [parameters.get(name, "") for name in names]
+        if not all(_SEGMENT.fullmatch(segment) for segment in segments):
+            return None
+        return cls(kind, *segments)
+
+    def url(self, base_url: str) -> str:
+        """The address as it was given to the carrier, and hence as the carrier signs it."""
+        path = (self.kind, self.carrier, self.organization_id, self.carrier_account_id, self.call_id)
+        return f"{base_url}/{'/'.join(path)}"
+
+
+def callback_urls(base_url: str, call: Call) -> tuple[str, str]:
+    """Where the carrier is to fetch the call's instructions, and where to post its status."""
+    ids = (call.carrier, call.organization_id, call.carrier_account_id, call.id)
+    return CallbackAddress(INSTRUCTIONS, *ids).url(base_url), CallbackAddress(STATUS, *ids).url(base_url)

@@ -1,0 +1,54 @@
+"""Carrier credentials, by reference: each account's secret is read from Secrets Manager and kept for a few minutes."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dialplane.aws.client import AwsClient, AwsError
+from dialplane.carriers.credentials import CarrierCredentials
+
+_KEPT_SECONDS = 300.0
+# A secret that was just created is found within this time; until then strangers cannot make us ask at every request.
+_ABSENCE_KEPT_SECONDS = 15.0
+_KEPT_MAX = 1_000
+
+
+def secret_name(prefix: str, organization_id: str, carrier_account_id: str) -> str:
+    """The name of an account's secret."""
+    return f"{prefix}/{organization_id}/{carrier_account_id}"
+
+
+@dataclass(slots=True)
+class CarrierAccounts:
+    """Reads credentials."""
+
+    client: AwsClient
+    secrets_prefix: str
+    monotonic: Callable[[], float] = time.monotonic
+    _kept: dict[str, tuple[float, CarrierCredentials | None]] = field(default_factory=dict)
+
+    def credentials(self, organization_id: str, carrier_account_id: str) -> CarrierCredentials | None:
+        """The account's credentials, or None when there is no such account. Raises AwsError, and ValueError for a
+        secret that is not one of ours."""
+        name = secret_name(self.secrets_prefix, organization_id, carrier_account_id)
+        until, kept = self._kept.get(name, (0.0, None))
+        if self.monotonic() < until:
+            return kept
+        found = self._read(name)
+        if len(self._kept) >= _KEPT_MAX:
+            self._kept.clear()
+        lifetime = _KEPT_SECONDS if found is not None else _ABSENCE_KEPT_SECONDS
+        self._kept[name] = (self.monotonic() + lifetime, found)
+        return found
+
+    def _read(self, name: str) -> CarrierCredentials | None:
+        try:
+            reply = self.client.call("secretsmanager", "GetSecretValue", {"SecretId": name})
+        except AwsError as error:
+            if error.code == "ResourceNotFoundException":
+                return None
+            raise
+        return CarrierCredentials.from_secret(json.loads(reply["SecretString"]))

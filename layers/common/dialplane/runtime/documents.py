@@ -1,0 +1,157 @@
+"""What the API shows: calls, timelines, wallets, ledgers, DNC entries and dry runs as JSON documents.
+
+Money is ``{"amount": "0.090000", "currency": "USD"}``, times are RFC 3339 in UTC, absent facts are null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from dialplane.domain.admission import Decision, GateResult, InitiateCall
+from dialplane.domain.calls import Call
+from dialplane.domain.money import Money
+from dialplane.domain.wallets import LedgerEntry, Wallet
+from dialplane.dynamodb.codec import to_text
+from dialplane.usecases.browse_calls import TimelineEntry
+from dialplane.usecases.manage_dnc import DncEntry
+from dialplane.usecases.manage_wallet import Reconciliation
+
+
+def money(micros: int, currency: str) -> dict[str, str]:
+    """An amount with its currency."""
+    return {"amount": Money(micros, currency).amount, "currency": currency}
+
+
+def _time(moment: datetime | None) -> str | None:
+    return to_text(moment) if moment is not None else None
+
+
+def call_document(call: Call) -> dict[str, Any]:
+    """A call; the list and the single call show the same fields."""
+    return {
+        "id": call.id,
+        "status": call.status.value,
+        "ended_reason": call.ended_reason.value if call.ended_reason is not None else None,
+        "from": call.caller_number,
+        "to": call.destination,
+        "assistant_id": call.assistant_id,
+        "assistant_name": call.assistant_name,
+        "carrier": call.carrier,
+        "carrier_call_id": call.carrier_call_id,
+        "created_at": _time(call.created_at),
+        "answered_at": _time(call.answered_at),
+        "ended_at": _time(call.ended_at),
+        "settled_at": _time(call.settled_at),
+        "duration_seconds": call.duration_seconds,
+        "time_limit_seconds": call.time_limit_seconds,
+        "answered_by": call.answered_by,
+        "sip_response_code": call.sip_response_code,
+        "hold": money(call.hold_micros, call.currency),
+        "charge": money(call.charge_micros, call.currency) if call.charge_micros is not None else None,
+        "carrier_cost": _carrier_cost(call),
+        "carrier_error": call.dial_error,
+        "welcome_message": call.instructions.welcome_message,
+        "agenda": call.agenda,
+    }
+
+
+def _carrier_cost(call: Call) -> dict[str, str | None] | None:
+    if call.carrier_cost is None:
+        return None
+    return {"amount": call.carrier_cost, "currency": call.carrier_cost_currency}
+
+
+def timeline_document(entry: TimelineEntry) -> dict[str, Any]:
+    """One moment in the life of a call; amounts in micro-units become money."""
+    details = dict(entry.details)
+    currency = details.pop("currency", None)
+    shown = {
+        (name.removesuffix("_micros") if name.endswith("_micros") else name): _detail(name, value, currency)
+        for name, value in details.items()
+    }
+    return {"at": to_text(entry.at), "type": entry.type, **shown}
+
+
+def _detail(name: str, value: Any, currency: Any) -> Any:
+    if name.endswith("_micros") and currency is not None:
+        return money(value, currency)
+    return to_text(value) if isinstance(value, datetime) else value
+
+
+def wallet_document(wallet: Wallet) -> dict[str, Any]:
+    """A wallet's figures: ``deposited = available + held + spent``."""
+    return {
+        "currency": wallet.currency,
+        "available": money(wallet.available_micros, wallet.currency),
+        "held": money(wallet.held_micros, wallet.currency),
+        "spent": money(wallet.spent_micros, wallet.currency),
+        "deposited": money(wallet.deposited_micros, wallet.currency),
+        "active_calls": wallet.active_calls,
+    }
+
+
+def ledger_entry_document(entry: LedgerEntry) -> dict[str, Any]:
+    """A ledger entry: a deposit's amount, or how a hold was split."""
+    document: dict[str, Any] = {"id": entry.id, "kind": entry.kind.value, "at": to_text(entry.at)}
+    if entry.call_id is None:
+        return document | {"amount": money(entry.amount_micros, entry.currency), "note": entry.note}
+    return document | {
+        "call_id": entry.call_id,
+        "hold": money(entry.hold_micros, entry.currency),
+        "charge": money(entry.charge_micros, entry.currency),
+        "release": money(entry.release_micros, entry.currency),
+    }
+
+
+def reconciliation_document(reconciliation: Reconciliation) -> dict[str, Any]:
+    """The wallet and where its ledger disagrees; both figures are micro-units, or a count of calls."""
+    return {
+        "balanced": not reconciliation.differences,
+        "differences": [
+            {"figure": each.figure, "recorded": each.recorded, "recomputed": each.recomputed}
+            for each in reconciliation.differences
+        ],
+        "wallet": wallet_document(reconciliation.wallet),
+    }
+
+
+def dnc_document(entry: DncEntry) -> dict[str, Any]:
+    """A do-not-call entry."""
+    return {
+        "number": entry.number,
+        "reason": entry.reason,
+        "source": entry.source,
+        "added_at": to_text(entry.added_at),
+    }
+
+
+def dry_run_document(command: InitiateCall, decision: Decision) -> dict[str, Any]:
+    """What a request would do: every gate's verdict, and the call as far as it is determined."""
+    plan, refusal = decision.plan, decision.refusal
+    return {
+        "dry_run": True,
+        "allowed": refusal is None,
+        "code": refusal.code if refusal is not None else None,
+        "gates": [
+            {"gate": "authentication", "verdict": "passed"},
+            {"gate": "scope", "verdict": "passed"},
+            *(_gate_document(result) for result in decision.gates),
+        ],
+        "assistant": {"id": plan.assistant.id, "name": plan.assistant.name} if plan.assistant is not None else None,
+        "from": plan.caller_number.number if plan.caller_number is not None else None,
+        "to": command.destination.e164,
+        "carrier": plan.caller_number.carrier if plan.caller_number is not None else None,
+        "welcome_message": plan.instructions.welcome_message if plan.instructions is not None else None,
+        "agenda": plan.agenda,
+        "hold": money(plan.hold.micros, plan.hold.currency) if plan.hold is not None else None,
+        "time_limit_seconds": plan.assistant.max_duration_seconds if plan.assistant is not None else None,
+    }
+
+
+def _gate_document(result: GateResult) -> Mapping[str, Any]:
+    document = {"gate": result.gate, "verdict": result.verdict.value}
+    if result.refusal is None:
+        return document
+    return document | {"code": result.refusal.code, "detail": result.refusal.message}
