@@ -99,7 +99,7 @@ def _list_calls(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
         created_after=_time(query.get("created_after"), "created_after"),
         created_before=_time(query.get("created_before"), "created_before"),
     )
-    page = api.calls.list(key.organization_id, filters, limit=_limit(query), cursor=query.get("cursor"))
+    page = api.calls.page(key.organization_id, filters, limit=_limit(query), cursor=query.get("cursor"))
     return _page("calls", [call_document(call) for call in page.calls], page.next_cursor)
 
 

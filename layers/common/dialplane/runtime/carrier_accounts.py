@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from dialplane.aws.client import AwsClient, AwsError
@@ -31,8 +32,10 @@ class CarrierAccounts:
     _kept: dict[str, tuple[float, CarrierCredentials | None]] = field(default_factory=dict)
 
     def credentials(self, organization_id: str, carrier_account_id: str) -> CarrierCredentials | None:
-        """The account's credentials, or None when there is no such account. Raises AwsError, and ValueError for a
-        secret that is not one of ours."""
+        """The account's credentials, or None when there is no such account.
+
+        Raises AwsError, and ValueError for a secret that is not one of ours.
+        """
         name = secret_name(self.secrets_prefix, organization_id, carrier_account_id)
         until, kept = self._kept.get(name, (0.0, None))
         if self.monotonic() < until:
@@ -52,3 +55,23 @@ class CarrierAccounts:
                 return None
             raise
         return CarrierCredentials.from_secret(json.loads(reply["SecretString"]))
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierSecrets:
+    """Writes credentials: for administration, never for functions that serve requests."""
+
+    client: AwsClient
+    secrets_prefix: str
+
+    def put(self, organization_id: str, carrier_account_id: str, secret: Mapping[str, str]) -> None:
+        """Create the secret of a carrier account, or give it a new value."""
+        name = secret_name(self.secrets_prefix, organization_id, carrier_account_id)
+        # Secrets Manager wants a token of whoever does not use an SDK: it becomes the version's id.
+        value = {"SecretString": json.dumps(dict(secret)), "ClientRequestToken": str(uuid.uuid4())}
+        try:
+            self.client.call("secretsmanager", "CreateSecret", {"Name": name, **value})
+        except AwsError as error:
+            if error.code != "ResourceExistsException":
+                raise
+            self.client.call("secretsmanager", "PutSecretValue", {"SecretId": name, **value})

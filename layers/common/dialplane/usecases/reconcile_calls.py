@@ -116,29 +116,33 @@ class ReconcileCallsUseCase:
         if call.carrier_call_id is not None:
             known = records.fetch_call(call.carrier_call_id)
         else:
-            known = self._find_placed(call, records)
-            if known is None and self._is_certainly_not_placed(call):
+            candidates = self._candidates(call, records)
+            known = self._recognize(call, candidates, records)
+            if not candidates and self._is_certainly_not_placed(call):
                 return "not_placed" if self._release(call) else None
         if known is None:
             return None
         self.enqueue(call, known.fields)
         return "reported"
 
-    def _find_placed(self, call: Call, records: CarrierRecords) -> CarrierCall | None:
-        """The carrier's call that belongs to ours, recognized by our call id in an address that it requested.
-
-        Where the carrier has requested none yet, the only unclaimed call between the two numbers is ours; of several,
-        none is taken, because each will show its address sooner or later.
-        """
-        candidates = [
+    def _candidates(self, call: Call, records: CarrierRecords) -> list[CarrierCall]:
+        """The carrier's calls that may be ours: between the two numbers, made while we asked, bound to no other one."""
+        return [
             candidate
             for candidate in records.list_calls(
                 destination=call.destination,
                 caller_number=call.caller_number,
                 created_after=call.created_at - _CLOCK_TOLERANCE,
             )
-            if self._is_unclaimed(call, candidate)
+            if self._was_created_in_window(call, candidate) and self._is_unclaimed(call, candidate)
         ]
+
+    def _recognize(self, call: Call, candidates: Sequence[CarrierCall], records: CarrierRecords) -> CarrierCall | None:
+        """The candidate in whose requested addresses our call id stands.
+
+        Carriers show those addresses late. Once the grace has passed a single candidate without any is ours; of
+        several none is taken, and the call stays unconfirmed until one of them has shown whose it is.
+        """
         silent = []
         for candidate in candidates:
             urls = records.requested_urls(candidate.carrier_call_id)
@@ -146,7 +150,7 @@ class ReconcileCallsUseCase:
                 return candidate
             if not urls:
                 silent.append(candidate)
-        return silent[0] if len(silent) == 1 and self._was_created_in_window(call, silent[0]) else None
+        return silent[0] if len(silent) == len(candidates) == 1 and self._is_grace_over(call) else None
 
     def _is_unclaimed(self, call: Call, candidate: CarrierCall) -> bool:
         owner = self.calls.find_by_carrier_call_id(call.organization_id, candidate.carrier_call_id)
@@ -154,11 +158,14 @@ class ReconcileCallsUseCase:
 
     def _was_created_in_window(self, call: Call, candidate: CarrierCall) -> bool:
         created_at = candidate.created_at
-        return created_at is not None and created_at <= call.dial_deadline + _CLOCK_TOLERANCE
+        return created_at is None or created_at <= call.dial_deadline + _CLOCK_TOLERANCE
 
     def _is_certainly_not_placed(self, call: Call) -> bool:
         """Twice not found, and longer ago than any carrier takes to show a call in its lists."""
-        return call.checks_made >= 1 and self.now() >= call.dial_deadline + self.placement_grace
+        return call.checks_made >= 1 and self._is_grace_over(call)
+
+    def _is_grace_over(self, call: Call) -> bool:
+        return self.now() >= call.dial_deadline + self.placement_grace
 
     def _release(self, call: Call) -> bool:
         at = self.now()

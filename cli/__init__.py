@@ -1,0 +1,1 @@
+"""The ``dialplane`` command: administration of any stack, and the developer's own sandbox."""
