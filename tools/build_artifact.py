@@ -148,7 +148,7 @@ def install(requirements: Path, output: Path, version: str, architecture: str) -
         raise BuildError(f"building for {platform} needs uv on PATH; pip is only used for Lambda's own platform.")
     else:
         machine = PIP_MACHINES[architecture]
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        command = [find_python_with_pip(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         command += ["--implementation", "cp", "--python-version", version]
         command += [f"--platform={name}_{machine}" for name in ("manylinux_2_28", "manylinux_2_17", "manylinux2014")]
         command += common
@@ -161,11 +161,20 @@ def install(requirements: Path, output: Path, version: str, architecture: str) -
 
 
 def find_uv() -> str | None:
-    """Return the uv to install with: the one on PATH, or the one that `make` keeps in .tools."""
-    for candidate in (shutil.which("uv"), str(ROOT / ".tools" / "bin" / "uv")):
+    """Return the uv to install with: the one that runs us, the one on PATH, or the one that `make` keeps in .tools."""
+    for candidate in (os.environ.get("UV"), shutil.which("uv"), str(ROOT / ".tools" / "bin" / "uv")):
         if candidate and runs([candidate, "--version"]):
             return candidate
     return None
+
+
+def find_python_with_pip() -> str:
+    """Return a Python that has pip: a virtual environment made by uv has none, its base has. Raises BuildError."""
+    base = str(Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}")
+    for candidate in (sys.executable, base, shutil.which("python3")):
+        if candidate and runs([candidate, "-m", "pip", "--version"]):
+            return candidate
+    raise BuildError("neither uv nor pip found; install uv (https://docs.astral.sh/uv/) and try again.")
 
 
 def prune(folder: Path) -> None:

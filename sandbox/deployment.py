@@ -1,0 +1,142 @@
+"""Build the real template with SAM and deploy it to the emulator. Describes no resource: only template.yaml does."""
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+
+ROOT = Path(__file__).resolve().parent.parent
+REGION = "us-east-1"
+STACK_NAME = "dialplane"
+ARTEFACTS_BUCKET = "dialplane-artefacts"
+
+
+class DeploymentFailed(Exception):
+    """`sam build` or `sam deploy` failed; the message ends with what SAM said last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emulator:
+    """Where the emulated AWS is. Its credentials are the emulator's convention, not secrets."""
+
+    url: str
+
+    def environment(self) -> dict[str, str]:
+        """Environment variables that turn every AWS tool to the emulator and to nowhere else."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
+        return inherited | {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            # The user's own profiles must play no part, not even by a syntax error.
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "SAM_CLI_TELEMETRY": "0",
+            "SAM_CLI_POLL_DELAY": "0.1",
+        }
+
+
+class Deployment:
+    """One build folder and the stack made from it."""
+
+    def __init__(self, directory: Path, logs: Path) -> None:
+        self._build = directory / "build"
+        self._cache = directory / "cache"
+        self._logs = logs
+
+    def build(self) -> None:
+        """Build for the interpreter and processor of this machine, since the emulator runs functions with both.
+
+        Raises DeploymentFailed.
+        """
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
+        environment |= {
+            "SAM_CLI_TELEMETRY": "0",
+            "AWS_DEFAULT_REGION": REGION,
+            "DIALPLANE_BUILD_PYTHON": version,
+            "DIALPLANE_BUILD_ARCH": host_architecture(),
+            # The build looks for `python3` and `uv` there: this environment's come first.
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        }
+        if platform.system() == "Darwin":
+            machine = "aarch64" if host_architecture() == "arm64" else "x86_64"
+            environment["DIALPLANE_BUILD_PLATFORM"] = f"{machine}-apple-darwin"
+        self._sam(
+            "build",
+            environment,
+            template_file=ROOT / "template.yaml",
+            parameters={"Architecture": host_architecture()},
+            # SAM's cache knows the sources but not what builds them, so that is part of the folder's name.
+            cache_dir=self._cache / f"{version}-{host_architecture()}-{_recipe_digest()}",
+            build_dir=self._build,
+            flags=["--cached", "--parallel"],
+        )
+
+    def deploy(self, emulator: Emulator, parameters: Mapping[str, str]) -> dict[str, str]:
+        """Deploy the built template and return the stack's outputs. Raises DeploymentFailed."""
+        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)  # noqa: S106
+        session.client("s3", endpoint_url=emulator.url).create_bucket(Bucket=ARTEFACTS_BUCKET)
+        self._sam(
+            "deploy",
+            emulator.environment(),
+            template_file=self._build / "template.yaml",
+            parameters=parameters,
+            stack_name=STACK_NAME,
+            s3_bucket=ARTEFACTS_BUCKET,
+            region=REGION,
+            capabilities="CAPABILITY_IAM",
+            flags=["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"],
+        )
+        stacks = session.client("cloudformation", endpoint_url=emulator.url).describe_stacks(StackName=STACK_NAME)
+        return {output["OutputKey"]: output["OutputValue"] for output in stacks["Stacks"][0]["Outputs"]}
+
+    def _sam(
+        self,
+        command: str,
+        environment: Mapping[str, str],
+        *,
+        parameters: Mapping[str, str],
+        flags: list[str],
+        **options: str | Path,
+    ) -> None:
+        arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()] + flags
+        arguments += ["--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())]
+        self._logs.mkdir(parents=True, exist_ok=True)
+        log = self._logs / f"sam-{command}.log"
+        with log.open("wb") as output:
+            finished = subprocess.run(
+                [sys.executable, "-m", "samcli", command, *arguments],
+                env=dict(environment),
+                cwd=self._logs,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if finished.returncode:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
+            raise DeploymentFailed(f"sam {command} failed.\n{tail}\n(whole log: {log})")
+
+
+def host_architecture() -> str:
+    """This machine's processor in the template's words. Raises DeploymentFailed for any other."""
+    machine = platform.machine().lower()
+    names = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "arm64", "aarch64": "arm64"}
+    if machine not in names:
+        raise DeploymentFailed(f"the sandbox builds for x86_64 and arm64, and this machine is {machine}.")
+    return names[machine]
+
+
+def _recipe_digest() -> str:
+    recipe = [ROOT / "tools/build_artifact.py", ROOT / "layers/common/Makefile", ROOT / "functions/Makefile"]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in recipe)).hexdigest()[:12]

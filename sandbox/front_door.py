@@ -1,0 +1,100 @@
+"""One address for everything: `python -m sandbox.front_door` forwards requests to the emulator's HTTP API as they are.
+
+It stands where a custom domain stands on AWS. It knows HTTP and nothing of calls; it never changes a body, because
+carriers sign what they send.
+"""
+
+import argparse
+import asyncio
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
+
+from sandbox.processes import LOOPBACK
+
+# API Gateway refuses bigger bodies with the same status.
+BODY_BYTES_MAX = 10 * 1024 * 1024
+# Meant for one connection, not for the next (RFC 9110 §7.6.1); Host and Content-Length are written anew.
+HOP_BY_HOP = frozenset(
+    "connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade".split()  # noqa: SIM905
+) | {"host", "content-length"}
+CARRIER_PATHS = ("/twiml/", "/status/")
+# The emulator starts one process per request in flight. Waiting here costs nothing; hundreds of interpreters do.
+# Carriers have places of their own: a call waiting for its carrier must not keep that carrier's callback waiting.
+REQUESTS_IN_FLIGHT_MAX = 12
+
+HTTP = web.AppKey("HTTP", aiohttp.ClientSession)
+
+
+class FrontDoor:
+    """Forwards to one HTTP API of one emulator."""
+
+    def __init__(self, emulator_url: str, api_id: str) -> None:
+        emulator = URL(emulator_url)
+        self._emulator_url = emulator_url
+        self._api_host = f"{api_id}.execute-api.localhost:{emulator.port}"
+        self._customers = asyncio.Semaphore(REQUESTS_IN_FLIGHT_MAX)
+        self._carriers = asyncio.Semaphore(REQUESTS_IN_FLIGHT_MAX)
+
+    async def forward(self, request: web.Request) -> web.Response:
+        """Send the request on and its answer back; 502 when the emulator does not answer."""
+        # `raw_path` as it came: decoding and encoding again would change what functions see and carriers sign. The
+        # stage in front keeps the emulator from taking paths such as /health for its own.
+        url = URL(f"{self._emulator_url}/$default{request.raw_path}", encoded=True)
+        headers = CIMultiDict(
+            (name, value) for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP
+        )
+        headers["Host"] = self._api_host
+        headers["X-Forwarded-For"] = request.remote or LOOPBACK
+        headers["X-Forwarded-Proto"] = request.scheme
+        body = await request.read()
+        in_flight = self._carriers if request.path.startswith(CARRIER_PATHS) else self._customers
+        async with in_flight:
+            try:
+                async with request.app[HTTP].request(
+                    request.method, url, headers=headers, data=body or None, allow_redirects=False
+                ) as answer:
+                    content = await answer.read()
+            except (aiohttp.ClientError, TimeoutError) as error:
+                return web.json_response({"message": f"the emulator did not answer: {error!r}"}, status=502)
+        kept = CIMultiDict((name, value) for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP)
+        return web.Response(status=answer.status, reason=answer.reason, headers=kept, body=content)
+
+
+def build_app(emulator_url: str, api_id: str) -> web.Application:
+    """The front door as an aiohttp application."""
+
+    async def open_http(app: web.Application) -> None:
+        app[HTTP] = aiohttp.ClientSession(
+            auto_decompress=False,
+            connector=aiohttp.TCPConnector(limit=0),
+            # HTTP APIs give up on an integration after 30 seconds.
+            timeout=aiohttp.ClientTimeout(total=35),
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        )
+
+    async def close_http(app: web.Application) -> None:
+        await app[HTTP].close()
+
+    app = web.Application(client_max_size=BODY_BYTES_MAX)
+    app.on_startup.append(open_http)
+    app.on_cleanup.append(close_http)
+    app.router.add_route("*", "/{path:.*}", FrontDoor(emulator_url, api_id).forward)
+    return app
+
+
+def main() -> None:
+    """Parse the command line and serve until interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.front_door", description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--emulator-url", required=True)
+    parser.add_argument("--api-id", required=True)
+    options = parser.parse_args()
+    # Loopback only, and not an option: whoever reaches this port can spend the demo wallets.
+    web.run_app(build_app(options.emulator_url, options.api_id), host=LOOPBACK, port=options.port, print=None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""What `make up` prints: the first call, line by line, and how to make the next. Uses the API like any customer."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from sandbox.stack import SandboxState
+
+# The number is in no scenario list, so the simulated callee does what people do: answers and later hangs up.
+EXAMPLE_CALL = {"from_phone_number": "+15551234567", "to_phone_number": "+15559876543"}
+CALL_SECONDS_MAX = 90
+POLL_SECONDS = 0.2
+
+
+class ShowcaseFailed(Exception):
+    """The example call did not go as it should; the message says where it stopped."""
+
+
+def place_example_call(state: SandboxState) -> None:
+    """Place the example call and print its life until its money is settled. Raises ShowcaseFailed."""
+    print(f"\nA call, {EXAMPLE_CALL['from_phone_number']} → {EXAMPLE_CALL['to_phone_number']}:")
+    wallet_before = _get(state, "/wallet")
+    placed, headers = _request(state, "POST", "/calls/initiate", EXAMPLE_CALL)
+    location = headers["Location"]
+    print(f"  {'':12}{placed['message']} ({placed['call_sid']})")
+    for event in _events(state, location):
+        print(f"  {_clock(event['at']):12}{_sentence(event)}")
+    call = _get(state, location)
+    wallet = _get(state, "/wallet")
+    print(
+        f"  {'':12}{call['status']}, {call['duration_seconds']} s; "
+        f"wallet {_money(wallet_before['available'])} → {_money(wallet['available'])}, held {_money(wallet['held'])}"
+    )
+
+
+def print_summary(state: SandboxState) -> None:
+    """Print where everything is and a command to copy."""
+    body = json.dumps(EXAMPLE_CALL)
+    print(
+        f"\n  API                {state.api_url}"
+        f"\n  key                {state.api_key}"
+        f"\n  second tenant's    {state.second_api_key}"
+        f"\n  carrier scenarios  {state.carrier_url}/_scenarios"
+        f"\n  carrier traffic    {state.carrier_url}/_requests"
+        f"\n  emulated AWS       {state.aws_endpoint_url}"
+        f"\n  all of this        .sandbox/state.json"
+        f"\n\n  curl -X POST {state.api_url}/calls/initiate -H 'Authorization: Bearer {state.api_key}' \\"
+        f"\n    -H 'Content-Type: application/json' -d '{body}'"
+        f"\n\n  make down stops it, make reset starts over."
+    )
+
+
+def _events(state: SandboxState, location: str) -> Iterator[dict[str, Any]]:
+    """Each entry of the call's timeline once, as it appears, until the settlement."""
+    told = 0
+    deadline = time.monotonic() + CALL_SECONDS_MAX
+    while time.monotonic() < deadline:
+        events = _get(state, f"{location}/events")["events"]
+        yield from events[told:]
+        told = len(events)
+        if any(event["type"] == "settled" for event in events):
+            return
+        time.sleep(POLL_SECONDS)
+    call = _get(state, location)
+    raise ShowcaseFailed(
+        f"the call was not settled within {CALL_SECONDS_MAX} s; its state is {call['status']}. "
+        f"Look at {state.api_url}{location}/events and at .sandbox/logs."
+    )
+
+
+def _sentence(event: dict[str, Any]) -> str:
+    match event["type"]:
+        case "admitted":
+            return f"admitted: {len(event['gates'])} gates passed, {_money(event['hold'])} held"
+        case "dial_placed":
+            return f"dialed: {event['carrier']} took the call as {event['carrier_call_id']}"
+        case "instructions_served":
+            return f"answered: instructions served ({event['engine']})"
+        case "carrier_event":
+            return f"{event['source']}: {event['carrier_status']} ({event['verdict']})"
+        case "settled":
+            return f"settled: {_money(event['charge'])} charged, {_money(event['release'])} released"
+        case other:
+            return str(other).replace("_", " ")
+
+
+def _money(money: dict[str, str]) -> str:
+    return f"{money['amount']} {money['currency']}"
+
+
+def _clock(timestamp: str) -> str:
+    return datetime.fromisoformat(timestamp).strftime("%H:%M:%S.%f")[:-4]
+
+
+def _get(state: SandboxState, path: str) -> dict[str, Any]:
+    return _request(state, "GET", path)[0]
+
+
+def _request(
+    state: SandboxState, method: str, path: str, body: dict[str, str] | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    request = urllib.request.Request(  # noqa: S310 - the sandbox's own loopback address
+        state.api_url + path,
+        method=method,
+        data=json.dumps(body).encode() if body is not None else None,
+        headers={"Authorization": f"Bearer {state.api_key}", "Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=40) as answer:  # noqa: S310
+            return json.loads(answer.read()), dict(answer.headers.items())
+    except urllib.error.HTTPError as error:
+        raise ShowcaseFailed(
+            f"{method} {path} answered {error.code}: {error.read().decode(errors='replace')}"
+        ) from error
+    except OSError as error:
+        raise ShowcaseFailed(f"{method} {path}: {error}") from error
