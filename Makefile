@@ -5,7 +5,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 # The uv that is installed when the machine has none.
-UV_VERSION := 0.9.5
+UV_VERSION := 0.13.8
 
 # A name on PATH proves nothing (pyenv's shims fail unless their version is selected): take the first Python that really runs and fits.
 # 3.13 first, because it is what AWS runs.
