@@ -14,7 +14,8 @@ from bench.measure import Bench, Samples
 from bench.our_subjects import find_layer, ours
 from bench.report import COMPILED, NAIVE, OURS, Size
 from bench.rie import EmulatorError, find_emulator
-from bench.stub import Backend, UnservedError, serve
+from bench.server import serve
+from bench.stub import Backend, UnservedError
 from bench.subjects import JOBS, Subject, WrongAnswerError
 from bench.tls import make_server_tls
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.rie import ExecutionEnvironment
-from bench.stub import Addresses, Backend, Tally, UnservedError
+from bench.server import Addresses
+from bench.stub import Backend, Tally, UnservedError
 from bench.subjects import Subject
 
 # The first invocations after a cold start still fill caches (connections, regular expressions, phone metadata).

@@ -11,7 +11,8 @@ from typing import Any
 
 from bench import events
 from bench.artefacts import BuildError
-from bench.stub import Addresses, Backend, Table
+from bench.server import Addresses
+from bench.stub import Backend, Table
 from bench.subjects import Subject, is_accepted, is_call_initiated, is_connecting_twiml
 from dialplane.aws.client import AwsClient
 from dialplane.domain.accounts import (

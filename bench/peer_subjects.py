@@ -5,7 +5,8 @@ import json
 
 from bench import events
 from bench.artefacts import PEERS, NaivePeer
-from bench.stub import Addresses, Backend, Table
+from bench.server import Addresses
+from bench.stub import Backend, Table
 from bench.subjects import Subject, is_accepted, is_call_initiated, is_connecting_twiml, is_ok
 
 API_KEY = "live_0123456789abcdef0123456789abcdef"

@@ -4,14 +4,12 @@ It serves items from memory, applies no condition, keeps nothing after an invoca
 and the capacity DynamoDB would bill. It is a load to measure against, not a model of AWS (that is MiniStack's work).
 """
 
+import hashlib
 import json
 import re
-import socketserver
-import ssl
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -69,7 +67,7 @@ def key_of(key: Mapping[str, Mapping[str, Any]]) -> Key:
 
 
 class Backend:
-    """The stub's state and its answers; `serve` puts it on a port."""
+    """The stub's state and its answers; `bench.server` puts it on a port."""
 
     def __init__(self) -> None:
         self.tables: dict[str, Table] = {}
@@ -178,9 +176,7 @@ class Backend:
 
     def _amazonsqs_sendmessage(self, request: dict[str, Any]) -> dict[str, Any]:
         # The SDK verifies this digest; a wrong one would be an error to the naive peer.
-        from hashlib import md5  # noqa: PLC0415
-
-        digest = md5(request["MessageBody"].encode(), usedforsecurity=False).hexdigest()
+        digest = hashlib.md5(request["MessageBody"].encode(), usedforsecurity=False).hexdigest()
         return {"MessageId": "5fea7756-0ea4-451a-a703-a558b933e274", "MD5OfMessageBody": digest}
 
     def _secretsmanager_getsecretvalue(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -236,79 +232,3 @@ def _removed(request: Mapping[str, Any]) -> Iterator[str]:
     ):
         for name in clause.split(","):
             yield _attribute(name.strip(), request)
-
-
-class _Handler(socketserver.StreamRequestHandler):
-    """The least HTTP/1.1 that the SDKs need: its time is part of every sample, so it should be small and even."""
-
-    disable_nagle_algorithm = True
-    wbufsize = -1
-    server: "_Server"
-
-    def handle(self) -> None:
-        while line := self.rfile.readline():
-            path = line.split(b" ")[1].decode()
-            length, target = 0, ""
-            while (header := self.rfile.readline().strip()) != b"":
-                name, _, value = header.partition(b":")
-                if name.lower() == b"content-length":
-                    length = int(value)
-                elif name.lower() == b"x-amz-target":
-                    target = value.strip().decode()
-            status, answer = self.server.backend.answer(target, path, self.rfile.read(length))
-            content = json.dumps(answer).encode()
-            head = f"HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\nx-amzn-RequestId: bench\r\n"
-            self.wfile.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
-            self.wfile.flush()
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-    block_on_close = False
-
-    def __init__(self, backend: Backend, tls: ssl.SSLContext | None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.backend = backend
-        self.tls = tls
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        # In the connection's own thread: a handshake in the accepting one would stall every other connection.
-        if self.tls is not None:
-            request = self.tls.wrap_socket(request, server_side=True)
-        super().finish_request(request, client_address)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a subject that is stopped drops its connections."""
-
-
-# One address for each service, as in AWS: with a single one, all of a subject's clients could share a connection.
-AWS_ADDRESSES = (
-    "AWS_ENDPOINT_URL_DYNAMODB",
-    "AWS_ENDPOINT_URL_SQS",
-    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
-    "AWS_ENDPOINT_URL_SFN",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Base URLs: those of the AWS services by the variable that the SDKs read, and the carrier's."""
-
-    aws: dict[str, str]
-    carrier: str
-
-
-@contextmanager
-def serve(backend: Backend, tls: ssl.SSLContext | None) -> Iterator[Addresses]:
-    """Serve the back end on 127.0.0.1 until the block ends."""
-    with ExitStack() as running:
-        carrier, *aws = [_start(running, backend, tls) for _ in ("carrier", *AWS_ADDRESSES)]
-        yield Addresses(aws=dict(zip(AWS_ADDRESSES, aws, strict=True)), carrier=carrier)
-
-
-def _start(running: ExitStack, backend: Backend, tls: ssl.SSLContext | None) -> str:
-    server = running.enter_context(_Server(backend, tls))
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    running.callback(server.shutdown)
-    return f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
