@@ -49,7 +49,7 @@ def _first_organization(stack: Stack, secret: Mapping[str, str]) -> tuple[str, s
             id=123,
             organization_id=organization.id,
             name="Appointment reminder",
-            welcome_message='Hello{{ name | default: "" }}, this is Example Dental with a reminder for you.',
+            welcome_message='Hello {{ name | default: "there" }}, this is Example Dental with a reminder for you.',
             goodbye_message="Thank you, and goodbye.",
             language="en-US",
             caller_number=CALLER_NUMBERS[0],

@@ -160,12 +160,12 @@ class Call:
     time_limit_seconds: int
     machine_detection: bool
     instructions: Instructions
-    agenda: str | None
     variables_json: str
     currency: str
     rate_micros_per_minute: int
     billing_increment_seconds: int
     hold_micros: int
+    agenda: str | None = None
     gates: tuple[str, ...] = ()
     carrier_call_id: str | None = None
     dial_outcome: DialOutcome | None = None
