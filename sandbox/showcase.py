@@ -56,12 +56,14 @@ def print_summary(state: SandboxState) -> None:
 
 def _events(state: SandboxState, location: str) -> Iterator[dict[str, Any]]:
     """Each entry of the call's timeline once, as it appears, until the settlement."""
-    told = 0
+    told: list[dict[str, Any]] = []
     deadline = time.monotonic() + CALL_SECONDS_MAX
     while time.monotonic() < deadline:
         events = _get(state, f"{location}/events")["events"]
-        yield from events[told:]
-        told = len(events)
+        # Not by position: a callback that waited in the queue takes its earlier place when it arrives.
+        new = [event for event in events if event not in told]
+        yield from new
+        told += new
         if any(event["type"] == "settled" for event in events):
             return
         time.sleep(POLL_SECONDS)
