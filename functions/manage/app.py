@@ -15,11 +15,11 @@ from urllib.parse import unquote
 
 from dialplane.aws.client import AwsClient, HttpAwsClient
 from dialplane.domain.accounts import ApiKey, PresentedKey, Scope, authenticate, check_scope
-from dialplane.domain.calls import CallStatus
 from dialplane.domain.errors import FieldsInvalid, RouteNotFound, ValueInvalid
 from dialplane.domain.idempotency import IdempotencyKey
 from dialplane.domain.money import parse_amount
 from dialplane.domain.phone_numbers import PhoneNumber
+from dialplane.domain.statuses import CallStatus
 from dialplane.domain.templates import check_text
 from dialplane.dynamodb.accounts import AccountStore
 from dialplane.dynamodb.calls import CallStore

@@ -15,8 +15,8 @@ from dialplane.aws.client import AwsClient, HttpAwsClient
 from dialplane.carriers.registry import open_carrier
 from dialplane.domain.calls import Call
 from dialplane.domain.errors import CarrierUnavailable
+from dialplane.domain.times import to_text
 from dialplane.dynamodb.calls import CallStore
-from dialplane.dynamodb.codec import to_text
 from dialplane.dynamodb.settlements import SettlementStore
 from dialplane.runtime import clock
 from dialplane.runtime.carrier_accounts import CarrierAccounts

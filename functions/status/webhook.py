@@ -12,9 +12,9 @@ from functools import cache
 from typing import Any
 
 from dialplane.aws.client import AwsClient, HttpAwsClient
-from dialplane.carriers.twilio.callbacks import InvalidCallback, parse_fields
+from dialplane.carriers.twilio.fields import InvalidCallback, parse_fields
 from dialplane.carriers.twilio.signature import is_authentic
-from dialplane.dynamodb.codec import to_text
+from dialplane.domain.times import to_text
 from dialplane.runtime import clock
 from dialplane.runtime.callback_urls import STATUS, CallbackAddress
 from dialplane.runtime.carrier_accounts import CarrierAccounts

@@ -13,10 +13,10 @@ from functools import cache
 from typing import Any
 
 from dialplane.aws.client import AwsClient, HttpAwsClient
-from dialplane.carriers.twilio.callbacks import InvalidCallback, parse_fields, to_answered_by
+from dialplane.carriers.twilio.fields import InvalidCallback, parse_fields, to_answered_by
 from dialplane.carriers.twilio.instructions import hang_up, render
 from dialplane.carriers.twilio.signature import is_authentic
-from dialplane.dynamodb.calls import CallStore
+from dialplane.dynamodb.answers import AnswerStore
 from dialplane.runtime import clock
 from dialplane.runtime.callback_urls import INSTRUCTIONS, CallbackAddress
 from dialplane.runtime.carrier_accounts import CarrierAccounts
@@ -84,7 +84,7 @@ def build(settings: Settings, client: AwsClient, *, now: Callable[[], datetime] 
         accounts=CarrierAccounts(client, settings.text("CARRIER_SECRETS_PREFIX")),
         base_url=settings.public_base_url,
         use_case=ServeInstructionsUseCase(
-            calls=CallStore(client, settings.tables("calls")),
+            calls=AnswerStore(client, settings.tables("calls")),
             now=now,
             check_interval=settings.duration("CHECK_INTERVAL_SECONDS"),
         ),

@@ -43,6 +43,7 @@ class ScriptedServer(http.server.ThreadingHTTPServer):
     """Answers requests from ``script`` in order. ``closed`` is set once it has closed a connection."""
 
     daemon_threads = True
+    request_queue_size = 128  # the default of 5 resets connections when a test opens many at once
 
     def __init__(self) -> None:
         self.script: list[Reply] = []

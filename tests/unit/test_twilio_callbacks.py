@@ -12,15 +12,13 @@ from hypothesis import strategies as st
 
 from dialplane.carriers.twilio.callbacks import (
     CALL_STATUSES,
-    InvalidCallback,
     UnknownCallStatus,
     call_resource_to_fields,
-    parse_fields,
     parse_time,
-    to_answered_by,
     to_call_event,
 )
-from dialplane.domain.calls import CallStatus
+from dialplane.carriers.twilio.fields import InvalidCallback, parse_fields, to_answered_by
+from dialplane.domain.statuses import CallStatus
 
 CALL_SID = "CA" + "0" * 31 + "1"
 ACCOUNT_SID = "AC" + "0" * 31 + "2"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialplane.carriers.twilio.instructions import hang_up, render
-from dialplane.domain.calls import Engine, Instructions
+from dialplane.domain.instructions import Engine, Instructions
 
 ALLOWED = {"Response", "Connect", "ConversationRelay", "Stream", "Parameter", "Say", "Pause", "Hangup"}
 # Surrogates, control characters and markup on purpose: what no XML document may hold.

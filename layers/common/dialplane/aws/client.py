@@ -10,7 +10,6 @@ import http.client
 import json
 import os
 import select
-import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from dialplane.aws.retries import AwsClient, AwsError, RetryPolicy, call_with_retries
 from dialplane.aws.sigv4 import Credentials, sign_headers
+from dialplane.tls import default_context
 
 __all__ = ["AwsClient", "AwsError", "HttpAwsClient", "RetryPolicy"]
 
@@ -80,7 +80,6 @@ class HttpAwsClient:
         self._clock_offset_seconds = 0.0
         self._lock = threading.Lock()
         self._local = threading.local()
-        self._tls: ssl.SSLContext | None = None
 
     def call(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Send one request and return its result. Raises ``AwsError``; the promises are those of ``AwsClient``."""
@@ -189,19 +188,15 @@ class HttpAwsClient:
             if endpoint.scheme == "http":
                 connection = http.client.HTTPConnection(host, endpoint.port)
             else:
-                connection = http.client.HTTPSConnection(host, endpoint.port, context=self._tls_context())
+                connection = http.client.HTTPSConnection(
+                    host, endpoint.port, context=default_context(self._environ.get("AWS_CA_BUNDLE") or None)
+                )
             pool[key] = connection
         elif connection.sock is not None and _is_readable(connection.sock):
             # Between requests nothing may arrive but the end of the stream: found now, before anything is sent, it
             # costs even a call that must not be repeated nothing.
             connection.close()
         return connection
-
-    def _tls_context(self) -> ssl.SSLContext:
-        with self._lock:
-            if self._tls is None:
-                self._tls = ssl.create_default_context(cafile=self._environ.get("AWS_CA_BUNDLE") or None)
-            return self._tls
 
     def _corrects_clock(self, reply: _Reply) -> bool:
         """Take over the server's clock if the request was refused because ours is wrong. True: sign and send again."""

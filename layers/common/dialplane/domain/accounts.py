@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from dialplane.domain.calls import Engine
 from dialplane.domain.errors import AuthenticationRequired, KeyInvalid, OrganizationSuspended, PermissionDenied
+from dialplane.domain.instructions import Engine
 
 
 class Scope(StrEnum):

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from dialplane.domain.accounts import ApiKey, Assistant, CallerNumber, Organization, PresentedKey
-from dialplane.domain.calls import Call, CallStatus, Instructions
+from dialplane.domain.calls import Call
 from dialplane.domain.errors import (
     ActiveCallsLimitReached,
     AssistantForeign,
@@ -26,8 +26,10 @@ from dialplane.domain.errors import (
     InsufficientBalance,
 )
 from dialplane.domain.idempotency import IdempotencyKey, IdempotencyRecord
+from dialplane.domain.instructions import Instructions
 from dialplane.domain.money import Money, charge_micros
 from dialplane.domain.phone_numbers import REFUSED_NUMBER_TYPES, PhoneNumber
+from dialplane.domain.statuses import CallStatus
 from dialplane.domain.templates import Variables, render
 from dialplane.domain.wallets import Wallet
 

@@ -1,118 +1,19 @@
-"""A call: its states, what a carrier may report about it, and how a report changes it.
+"""A call, what a carrier may report about it, and how a report changes it.
 
 Pure rules only. How a carrier words its reports belongs to ``carriers``; how a call is stored belongs to ``dynamodb``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Literal, TypeVar
 
+from dialplane.domain.instructions import Instructions
 from dialplane.domain.money import charge_micros
+from dialplane.domain.statuses import AnsweredBy, CallStatus, DialOutcome, EndedReason, Verdict
 
 T = TypeVar("T")
-
-
-class CallStatus(StrEnum):
-    """The states of a call, the same for every carrier."""
-
-    DIALING = "dialing"
-    """Admitted and paid for; the carrier is being asked right now."""
-    UNCONFIRMED = "unconfirmed"
-    """The carrier was asked and its answer was lost: it may or may not have placed the call."""
-    QUEUED = "queued"
-    INITIATED = "initiated"
-    RINGING = "ringing"
-    IN_PROGRESS = "in_progress"
-    COMPLETED = "completed"
-    BUSY = "busy"
-    NO_ANSWER = "no_answer"
-    FAILED = "failed"
-    CANCELED = "canceled"
-
-    @property
-    def rank(self) -> int:
-        """Position in the life of a call; a report of a lower rank never moves a call back."""
-        return _RANKS[self]
-
-    @property
-    def is_terminal(self) -> bool:
-        """True for states that a call never leaves."""
-        return self.rank == _TERMINAL_RANK
-
-
-_TERMINAL_RANK = 9
-_RANKS = {
-    CallStatus.DIALING: 1,
-    CallStatus.UNCONFIRMED: 1,
-    CallStatus.QUEUED: 2,
-    CallStatus.INITIATED: 3,
-    CallStatus.RINGING: 4,
-    CallStatus.IN_PROGRESS: 5,
-    CallStatus.COMPLETED: _TERMINAL_RANK,
-    CallStatus.BUSY: _TERMINAL_RANK,
-    CallStatus.NO_ANSWER: _TERMINAL_RANK,
-    CallStatus.FAILED: _TERMINAL_RANK,
-    CallStatus.CANCELED: _TERMINAL_RANK,
-}
-
-
-class DialOutcome(StrEnum):
-    """What became of the one request that asks the carrier to dial."""
-
-    PLACED = "placed"
-    REJECTED = "rejected"
-    UNKNOWN = "unknown"
-
-
-class EndedReason(StrEnum):
-    """Why a call ended, in one word that is the same for every carrier."""
-
-    HANG_UP = "hang_up"
-    TIME_LIMIT = "time_limit"
-    BUSY = "busy"
-    DECLINED = "declined"
-    NO_ANSWER = "no_answer"
-    CANCELED = "canceled"
-    CARRIER_FAILED = "carrier_failed"
-    CARRIER_REJECTED = "carrier_rejected"
-    NOT_PLACED = "not_placed"
-
-
-class Verdict(StrEnum):
-    """What was done with a carrier's report."""
-
-    ACCEPTED = "accepted"
-    DUPLICATE = "duplicate"
-    STALE = "stale"
-    CONFLICTING = "conflicting"
-    """Another terminal state than the one the call already has: kept on record, never applied."""
-    FOREIGN = "foreign"
-    """Authentic, but about another carrier call or from another carrier account than this call's."""
-
-
-Engine = Literal["relay", "stream", "say"]
-AnsweredBy = Literal["human", "machine", "machine_beep", "machine_silence", "fax", "silence", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class Instructions:
-    """What the carrier is told to do when the callee answers; rendered once, when the call is admitted.
-
-    ``relay`` hands the words to ConversationRelay at ``url`` (wss), ``stream`` hands the audio to the customer's own
-    media server at ``url`` (wss), ``say`` speaks ``welcome_message`` and ``goodbye_message`` and hangs up.
-    """
-
-    engine: Engine
-    welcome_message: str
-    url: str | None = None
-    goodbye_message: str | None = None
-    voice: str | None = None
-    language: str | None = None
-    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,24 +203,6 @@ def _ended_reason(call: Call) -> EndedReason:
             return EndedReason.CANCELED
         case _:
             return EndedReason.CARRIER_FAILED
-
-
-def answer(call: Call, carrier_call_id: str, *, at: datetime) -> Call | None:
-    """The call after the carrier asked what to say, or None when it must be told to hang up.
-
-    The request itself proves that the callee answered. A second carrier call for the same call (its id differs) and a
-    call that has ended get None.
-    """
-    if call.status.is_terminal or call.carrier_call_id not in (None, carrier_call_id):
-        return None
-    return replace(
-        call,
-        carrier_call_id=carrier_call_id,
-        dial_outcome=DialOutcome.PLACED,
-        status=CallStatus.IN_PROGRESS,
-        answered_at=call.answered_at or at,
-        instructions_served_at=call.instructions_served_at or at,
-    )
 
 
 def settlement_charge(call: Call) -> int | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from ulid import ULID
-
 _ID = re.compile(r"(?P<prefix>[a-z]+)_[0-9A-HJKMNP-TV-Z]{26}")
 
 
 def new_id(prefix: str) -> str:
     """A fresh identifier such as ``call_01J9Z…``."""
+    from ulid import ULID  # noqa: PLC0415 - most functions only read ids, and it loads packaging metadata
+
     return f"{prefix}_{ULID()}"
 
 

@@ -13,10 +13,12 @@ from datetime import datetime
 from typing import Any
 
 from dialplane.aws.client import AwsClient, AwsError
-from dialplane.domain.calls import Call, CallStatus, DialOutcome, Transition
+from dialplane.domain.calls import Call, Transition
 from dialplane.domain.errors import CursorInvalid
 from dialplane.domain.ids import is_id
-from dialplane.dynamodb.codec import Item, decode, encode, encode_fields, to_text
+from dialplane.domain.statuses import CallStatus, DialOutcome
+from dialplane.domain.times import to_text
+from dialplane.dynamodb.codec import Item, decode, encode, encode_fields
 from dialplane.dynamodb.tables import (
     BY_CARRIER_CALL_ID_INDEX,
     BY_ORGANIZATION_INDEX,
@@ -30,9 +32,7 @@ from dialplane.dynamodb.tables import (
 )
 from dialplane.usecases.apply_carrier_event import CarrierReport
 from dialplane.usecases.browse_calls import CallFilters, CallPage, RecordedEvent
-from dialplane.usecases.serve_instructions import InstructionsRequest
 
-TERMINAL_STATUSES = tuple(status for status in CallStatus if status.is_terminal)
 _BATCH_GET_MAX = 100
 _FILTERED_PAGES_MAX = 20
 
@@ -169,54 +169,6 @@ class CallStore:
             if error.code != "ConditionalCheckFailedException" or error.item is None:
                 raise
             return decode(Call, error.item)
-        return decode(Call, reply["Attributes"])
-
-    def answer(self, request: InstructionsRequest, *, at: datetime, next_check_at: datetime) -> Call | None:
-        """Mark the call answered and bound, in one conditional write that also reads it.
-
-        None when the call is unknown, has ended, belongs to another carrier account, or is bound to another carrier
-        call already.
-        """
-        key = call_key(request.organization_id, request.call_id)
-        facts = {"answered_by": request.answered_by, "answered_by_raw": request.answered_by_raw}
-        known = {name: value for name, value in facts.items() if value is not None}
-        try:
-            reply = self._call(
-                "UpdateItem",
-                {
-                    "Key": key.attributes,
-                    "UpdateExpression": (
-                        "SET #status = :in_progress, dial_outcome = :placed, carrier_call_id = :carrier_call_id, "
-                        "carrier_call_key = :carrier_call_key, answered_at = if_not_exists(answered_at, :at), "
-                        "instructions_served_at = if_not_exists(instructions_served_at, :at), "
-                        "next_check_at = :next_check_at, version = version + :one"
-                        + "".join(f", {name} = if_not_exists({name}, :{name})" for name in known)
-                    ),
-                    "ConditionExpression": (
-                        "attribute_exists(pk) AND carrier_account_id = :carrier_account_id AND NOT #status IN "
-                        f"({', '.join(f':{status.value}' for status in TERMINAL_STATUSES)}) AND "
-                        "(attribute_not_exists(carrier_call_id) OR carrier_call_id = :carrier_call_id)"
-                    ),
-                    "ExpressionAttributeNames": {"#status": "status"},
-                    "ExpressionAttributeValues": {
-                        ":in_progress": encode(CallStatus.IN_PROGRESS),
-                        ":placed": encode(DialOutcome.PLACED),
-                        ":carrier_call_id": encode(request.carrier_call_id),
-                        ":carrier_call_key": encode(carrier_call_key(request.organization_id, request.carrier_call_id)),
-                        ":carrier_account_id": encode(request.carrier_account_id),
-                        ":at": encode(at),
-                        ":next_check_at": encode(next_check_at),
-                        ":one": encode(1),
-                        **{f":{name}": encode(value) for name, value in known.items()},
-                        **{f":{status.value}": encode(status) for status in TERMINAL_STATUSES},
-                    },
-                    "ReturnValues": "ALL_NEW",
-                },
-            )
-        except AwsError as error:
-            if error.code != "ConditionalCheckFailedException":
-                raise
-            return None
         return decode(Call, reply["Attributes"])
 
     def record_event(self, before: Call, transition: Transition, report: CarrierReport) -> bool:

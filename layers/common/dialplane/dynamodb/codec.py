@@ -10,24 +10,16 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar
 
+from dialplane.domain.times import from_text, to_text
+
 AttributeValue = dict[str, Any]
 Item = Mapping[str, AttributeValue]
 T = TypeVar("T")
-
-
-def to_text(moment: datetime) -> str:
-    """UTC, RFC 3339 with milliseconds and Z: fixed width, so texts sort as times do."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-
-
-def from_text(text: str) -> datetime:
-    """The inverse of ``to_text``."""
-    return datetime.fromisoformat(text)
 
 
 def encode(value: Any) -> AttributeValue:  # noqa: PLR0911 - one return for each type

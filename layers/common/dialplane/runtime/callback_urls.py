@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from dialplane.domain.calls import Call
+if TYPE_CHECKING:  # webhooks read addresses only, and a call is the heaviest type there is
+    from dialplane.domain.calls import Call
 
 INSTRUCTIONS = "twiml"
 STATUS = "status"

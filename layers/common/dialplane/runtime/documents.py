@@ -12,8 +12,8 @@ from typing import Any
 from dialplane.domain.admission import Decision, GateResult, InitiateCall
 from dialplane.domain.calls import Call
 from dialplane.domain.money import Money
+from dialplane.domain.times import to_text
 from dialplane.domain.wallets import LedgerEntry, Wallet
-from dialplane.dynamodb.codec import to_text
 from dialplane.usecases.browse_calls import TimelineEntry
 from dialplane.usecases.manage_dnc import DncEntry
 from dialplane.usecases.manage_wallet import Reconciliation

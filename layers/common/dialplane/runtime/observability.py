@@ -1,17 +1,31 @@
-"""Logs: JSON lines by Powertools, for every module of the package, with the ids of what is being worked on.
+"""Logs: the standard library's, which Lambda writes as JSON with every extra field (LoggingConfig in template.yaml).
 
 What may be logged: ids, states, counts, masked numbers. Never bodies, texts, credentials or whole numbers.
 """
 
 from __future__ import annotations
 
-from aws_lambda_powertools import Logger
+import logging
 
-# The service's name is the logger's name, so every ``logging.getLogger("dialplane.…")`` of the package ends up here.
-logger = Logger(service="dialplane")
+logger = logging.getLogger("dialplane")
+logger.setLevel(logging.INFO)
+# Lambda has put its own handler there before this runs; elsewhere (sandbox, sam local) lines go to stderr.
+logging.basicConfig(format="%(levelname)s %(name)s %(message)s")
+
+_ids: dict[str, str] = {}
+_make_record = logging.getLogRecordFactory()
 
 
 def begin(**ids: str) -> None:
-    """Forget the ids of the invocation before and set those of this one."""
-    logger.clear_state()
-    logger.append_keys(**ids)
+    """Set the ids that every line of this invocation carries, and forget those of the one before."""
+    _ids.clear()
+    _ids.update(ids)
+
+
+def _record_with_ids(*args: object, **kwargs: object) -> logging.LogRecord:
+    record = _make_record(*args, **kwargs)
+    record.__dict__.update(_ids)
+    return record
+
+
+logging.setLogRecordFactory(_record_with_ids)

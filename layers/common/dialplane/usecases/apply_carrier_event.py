@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from dialplane.domain.calls import Call, CallEvent, Transition, Verdict, apply_event
+from dialplane.domain.calls import Call, CallEvent, Transition, apply_event
+from dialplane.domain.statuses import Verdict
 
 logger = logging.getLogger(__name__)
 

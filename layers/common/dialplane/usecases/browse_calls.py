@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from dialplane.domain.calls import Call, DialOutcome, Verdict
+from dialplane.domain.calls import Call
 from dialplane.domain.errors import CallNotFound
 from dialplane.domain.ids import is_id
+from dialplane.domain.statuses import DialOutcome, Verdict
 
 
 @dataclass(frozen=True, slots=True)

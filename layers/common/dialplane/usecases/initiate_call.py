@@ -22,7 +22,7 @@ from dialplane.domain.accounts import (
     check_scope,
 )
 from dialplane.domain.admission import Decision, Facts, InitiateCall, admit, decide
-from dialplane.domain.calls import Call, CallStatus, DialOutcome, EndedReason
+from dialplane.domain.calls import Call
 from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected
 from dialplane.domain.errors import (
     CallNotPlaced,
@@ -36,6 +36,7 @@ from dialplane.domain.errors import (
 from dialplane.domain.idempotency import IdempotencyKey, IdempotencyRecord
 from dialplane.domain.ids import new_id
 from dialplane.domain.phone_numbers import mask
+from dialplane.domain.statuses import CallStatus, DialOutcome, EndedReason
 from dialplane.usecases.complete_call import SettlementStore
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from dialplane.domain.calls import Call, CallStatus
+from dialplane.domain.calls import Call
 from dialplane.domain.errors import DncEntryNotFound
+from dialplane.domain.statuses import CallStatus
 
 _POLL_SECONDS = 0.1
 # How far the clock of the function that dials may be behind the clock of the function that waits for it.

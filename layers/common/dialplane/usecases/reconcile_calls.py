@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from dialplane.domain.calls import Call, CallStatus, DialOutcome, EndedReason
+from dialplane.domain.calls import Call
+from dialplane.domain.statuses import CallStatus, DialOutcome, EndedReason
 from dialplane.usecases.complete_call import CompleteCallUseCase, CompletionOutcome, SettlementStore
 
 logger = logging.getLogger(__name__)

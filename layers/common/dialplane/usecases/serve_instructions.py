@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from dialplane.domain.calls import AnsweredBy, Call, Instructions
+from dialplane.domain.instructions import Instructions
+from dialplane.domain.statuses import AnsweredBy
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +33,8 @@ class InstructionsRequest:
 class AnswerStore(Protocol):
     """Where an answered call is kept."""
 
-    def answer(self, request: InstructionsRequest, *, at: datetime, next_check_at: datetime) -> Call | None:
-        """Mark the call answered and bound, in one conditional write.
+    def answer(self, request: InstructionsRequest, *, at: datetime, next_check_at: datetime) -> Instructions | None:
+        """Mark the call answered and bound, in one conditional write; returns what to say.
 
         None when the call is unknown, has ended, belongs to another carrier account, or is bound to another carrier
         call already.
@@ -51,8 +52,7 @@ class ServeInstructionsUseCase:
     def serve(self, request: InstructionsRequest) -> Instructions | None:
         """The call's instructions, or None when the carrier must hang up."""
         at = self.now()
-        call = self.calls.answer(request, at=at, next_check_at=at + self.check_interval)
-        if call is None:
+        instructions = self.calls.answer(request, at=at, next_check_at=at + self.check_interval)
+        if instructions is None:
             logger.warning("instructions_refused", extra={"call_id": request.call_id})
-            return None
-        return call.instructions
+        return instructions

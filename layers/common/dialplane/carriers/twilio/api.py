@@ -18,9 +18,11 @@ import urllib3
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
-from dialplane.carriers.twilio.callbacks import InvalidCallback, call_resource_to_fields, parse_time
+from dialplane.carriers.twilio.callbacks import call_resource_to_fields, parse_time
+from dialplane.carriers.twilio.fields import InvalidCallback
 from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
 from dialplane.domain.errors import CarrierUnavailable
+from dialplane.tls import default_context
 from dialplane.usecases.reconcile_calls import CarrierCall
 
 _STATUS_EVENTS = ("initiated", "ringing", "answered", "completed")
@@ -73,11 +75,14 @@ class TwilioApi:
     ) -> None:
         self._connect_timeout_seconds = min(2.0, timeout_seconds / 2)
         self._timeout_seconds = timeout_seconds
+        tls = {"ssl_context": default_context()} if base_url.startswith("https:") else {}
         self._pool = urllib3.connection_from_url(
             base_url,
             retries=False,
             timeout=urllib3.Timeout(connect=self._connect_timeout_seconds, total=timeout_seconds),
+            **tls,
         )
+        self._tls: dict[str, Any] = tls
         self._path = f"/2010-04-01/Accounts/{quote(account_sid, safe='')}"
         self._headers = {
             **urllib3.make_headers(basic_auth=f"{account_sid}:{auth_token}", user_agent="dialplane"),
@@ -94,7 +99,9 @@ class TwilioApi:
         # a lost answer costs the caller minutes of uncertainty, a handshake a tenth of a second.
         started = time.monotonic()
         new_connection = cast(type[HTTPConnection], self._pool.ConnectionCls)
-        connection = new_connection(self._pool.host, self._pool.port, timeout=self._connect_timeout_seconds)
+        connection = new_connection(
+            self._pool.host, self._pool.port, timeout=self._connect_timeout_seconds, **self._tls
+        )
         try:
             try:
                 connection.connect()
