@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import phonenumbers
-from phonenumbers import PhoneNumberType
+from phonenumbers import NumberParseException, PhoneNumberType, ValidationResult
 
 from dialplane.domain.errors import PhoneNumberInvalid
 
@@ -46,7 +46,12 @@ class PhoneNumber:
         if _E164.fullmatch(text) is None:
             raise PhoneNumberInvalid(field)
         number = cls(text)
-        if not phonenumbers.is_possible_number(number._parsed):
+        try:
+            possibility = phonenumbers.is_possible_number_with_reason(number._parsed)
+        except NumberParseException as error:  # a country calling code that nobody has
+            raise PhoneNumberInvalid(field) from error
+        # Stricter than is_possible_number, which also accepts numbers that lack their area code.
+        if possibility != ValidationResult.IS_POSSIBLE:
             raise PhoneNumberInvalid(field)
         return number
 
