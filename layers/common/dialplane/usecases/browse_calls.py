@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,9 @@ from dialplane.domain.calls import Call
 from dialplane.domain.errors import CallNotFound
 from dialplane.domain.ids import is_id
 from dialplane.domain.statuses import DialOutcome, Verdict
+
+# Wide enough for every carrier; a text beyond it names no call and may be longer than a store can look up.
+_CARRIER_CALL_ID = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +86,10 @@ class BrowseCallsUseCase:
 
     def get(self, organization_id: str, any_id: str) -> Call:
         """A call by our id or by the carrier's. Raises CallNotFound."""
+        call = None
         if is_id("call", any_id):
             call = self.calls.get(organization_id, any_id)
-        else:
+        elif _CARRIER_CALL_ID.fullmatch(any_id):
             call = self.calls.find_by_carrier_call_id(organization_id, any_id)
         if call is None:
             raise CallNotFound
