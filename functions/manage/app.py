@@ -45,6 +45,7 @@ _PAGE_DEFAULT = 50
 _PAGE_MAX = 100
 _DEPOSIT_ROUTE = "POST /wallet/deposits"
 _REASON_LENGTH_MAX = 500
+_ERRORS_SHOWN_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +242,7 @@ def _text_fields(body: dict[str, Any], *, required: tuple[str, ...], optional: t
         elif not isinstance(value, str) and not (value is None and name in optional):
             errors.append(_field_error("string_type", name, "Input should be a valid string", value))
     if errors:
-        raise FieldsInvalid(errors)
+        raise FieldsInvalid(errors[:_ERRORS_SHOWN_MAX])
     return {name: value for name, value in body.items() if value is not None}
 
 
