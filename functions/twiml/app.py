@@ -38,10 +38,17 @@ class TwimlEndpoint:
     use_case: ServeInstructionsUseCase
 
     def respond(self, request: HttpRequest) -> HttpResponse:
-        """TwiML for an authentic request, 403 for any other."""
+        """TwiML for an authentic request, 403 for any other; to hang up where neither can be told."""
         address = CallbackAddress.from_path(INSTRUCTIONS, request.path_parameters)
         if address is None or address.carrier != "twilio":
             return _REFUSED
+        try:
+            return self._answer(address, request)
+        except Exception:
+            logger.exception("instructions_failed", extra={"call_id": address.call_id})
+            return _xml(hang_up())
+
+    def _answer(self, address: CallbackAddress, request: HttpRequest) -> HttpResponse:
         credentials = self.accounts.credentials(address.organization_id, address.carrier_account_id)
         if credentials is None or not is_authentic(
             credentials.auth_token,
@@ -51,11 +58,7 @@ class TwimlEndpoint:
             request.headers.get("x-twilio-signature"),
         ):
             return _REFUSED
-        try:
-            return _xml(self._twiml(address, request.body, credentials.account_id))
-        except Exception:
-            logger.exception("instructions_failed", extra={"call_id": address.call_id})
-            return _xml(hang_up())
+        return _xml(self._twiml(address, request.body, credentials.account_id))
 
     def _twiml(self, address: CallbackAddress, body: bytes, account_sid: str) -> str:
         try:
