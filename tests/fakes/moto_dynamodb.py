@@ -1,7 +1,8 @@
 """What moto's DynamoDB lacks to stand in for the real one: isolation between threads, request tokens, and bad luck.
 
 moto runs each request on its caller's thread without a lock and ignores ClientRequestToken; it never raises
-TransactionConflict and never loses a reply. Nothing here knows our tables.
+TransactionConflict and never loses a reply. A checker also wants to look at what is stored, and a simulation to start
+over, thousands of times: both go past the API. Nothing here knows our tables.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ import contextlib
 import json
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 
 from botocore.exceptions import ClientError, ConnectionClosedError
 from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.responses import DynamoHandler
 
 
@@ -59,22 +63,39 @@ def _mismatch(handler: DynamoHandler) -> Any:
     return 400, handler.response_headers, json.dumps({"__type": code, "message": "the token was used for other items"})
 
 
+def stored_items(table_name: str, region: str = "us-east-1") -> list[dict[str, Any]]:
+    """Every item of a table as plain Python values, at this very moment; not for use while other threads write."""
+    table = dynamodb_backends[DEFAULT_ACCOUNT_ID][region].tables[table_name]
+    return [_plain(item) for item in table.all_items()]
+
+
+def empty_table(table_name: str, region: str = "us-east-1") -> None:
+    """Remove every item."""
+    dynamodb_backends[DEFAULT_ACCOUNT_ID][region].tables[table_name].items.clear()
+
+
+def _plain(item: Item) -> dict[str, Any]:
+    return {name: value.cast_value for name, value in item.attrs.items()}
+
+
 class Crash(BaseException):
     """The process ends here; a BaseException, so that no ``except Exception`` of the code under test survives it."""
 
 
 @dataclass
 class FaultInjector:
-    """Bad luck for one boto3 DynamoDB client, drawn from ``seed``; attach with ``attach(client)``.
+    """Bad luck for boto3 clients, drawn from ``seed``; attach with ``attach(client)``.
 
     Every call has two I/O points: before it (nothing happened yet) and after it (it took effect, the reply is not
-    read). ``points`` counts them over all attached clients; ``crash_at=n`` raises ``Crash`` at the n-th, from 0.
+    read); ``point`` adds I/O of other kinds. ``points`` counts them over all attached clients; ``crash_at=n`` raises
+    ``Crash`` at the n-th, from 0. ``observe`` is told every point's number and name, before any crash.
     """
 
     seed: int = 0
     conflict_probability: float = 0.0
     lost_reply_probability: float = 0.0
     crash_at: int | None = None
+    observe: Callable[[int, str], None] = lambda number, name: None
     points: int = 0
     conflicts: int = 0
     lost_replies: int = 0
@@ -90,27 +111,31 @@ class FaultInjector:
         client.meta.events.register_first(f"before-call.{service}", self._before)
         client.meta.events.register_last(f"after-call.{service}", self._after)
 
-    def _before(self, model: Any, params: dict[str, Any], **_: Any) -> None:
+    def point(self, name: str) -> None:
+        """An I/O point: count it, and crash if it is the one."""
         with self._lock:
-            self.operations.append(model.name)
-            self._point()
+            number = self.points
+            self.points += 1
+        self.observe(number, name)
+        if number == self.crash_at:
+            raise Crash(f"at I/O point {number}, {name}")
+
+    def _before(self, model: Any, params: dict[str, Any], **_: Any) -> None:
+        self.operations.append(model.name)
+        self.point(f"before {model.name}")
+        with self._lock:
             conflicting = model.name in _WRITES and self._random.random() < self.conflict_probability
             self.conflicts += conflicting
         if conflicting:
             raise _conflict(model.name, json.loads(params["body"]))
 
-    def _after(self, http_response: Any, **_: Any) -> None:
+    def _after(self, http_response: Any, model: Any, **_: Any) -> None:
+        self.point(f"after {model.name}")
         with self._lock:
-            self._point()
             lost = http_response.status_code < 300 and self._random.random() < self.lost_reply_probability
             self.lost_replies += lost
         if lost:
             raise ConnectionClosedError(endpoint_url="https://dynamodb.test")
-
-    def _point(self) -> None:
-        self.points += 1
-        if self.points - 1 == self.crash_at:
-            raise Crash(f"at I/O point {self.crash_at}, {self.operations[-1]}")
 
 
 _WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"})

@@ -11,7 +11,8 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -24,6 +25,7 @@ from twilio.request_validator import RequestValidator
 
 from cli.stack import Stack
 from dialplane.aws.boto import BotoAwsClient
+from dialplane.aws.retries import RetryPolicy
 from dialplane.dialects import burki
 from dialplane.domain.calls import Call
 from dialplane.dynamodb.calls import CallStore
@@ -195,12 +197,28 @@ class World:
         text = json.dumps([everything, queued["Attributes"]["ApproximateNumberOfMessages"]])
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def injected(self, injector: FaultInjector) -> BotoAwsClient:
-        """A client of this world whose DynamoDB calls have the injector's bad luck."""
+    def injected(
+        self,
+        injector: FaultInjector,
+        services: Iterable[str] = ("dynamodb",),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> BotoAwsClient:
+        """A client of this world whose calls to ``services`` have the injector's bad luck; retries wait by ``sleep``."""
         config = Config(retries={"total_max_attempts": 1})
-        clients = {name: self.session.client(name, config=config) for name in ("dynamodb", "sqs", "secretsmanager")}
-        injector.attach(clients["dynamodb"])
-        return BotoAwsClient(clients=clients | {"stepfunctions": self.session.client("stepfunctions", config=config)})
+        names: tuple[Any, ...] = ("dynamodb", "sqs", "secretsmanager", "stepfunctions")
+        clients = {name: self.session.client(name, config=config) for name in names}
+        for name in services:
+            injector.attach(clients[name])
+        return BotoAwsClient(clients=clients, retries=RetryPolicy(sleep=sleep))
+
+    @contextlib.contextmanager
+    def running_on(self, aws: BotoAwsClient) -> Iterator[None]:
+        """Let every entry point use this client meanwhile."""
+        before, self.aws = self.aws, aws
+        try:
+            yield
+        finally:
+            self.aws = before
 
     # ---- inside -----------------------------------------------------------------------------------------------------
 
@@ -290,8 +308,8 @@ def _reply(event: Mapping[str, Any]) -> Reply:
 
 
 @contextlib.contextmanager
-def a_world() -> Iterator[World]:
-    """A fresh world with the demo organizations in it."""
+def a_world(carrier: FakeCarrier | None = None) -> Iterator[World]:
+    """A fresh world with the demo organizations in it, and this carrier or one that places every call."""
     credentials = {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -322,7 +340,7 @@ def a_world() -> Iterator[World]:
         outputs = {f"{name.capitalize()}TableName": getattr(tables, name) for name in Tables.__dataclass_fields__}
         outputs["CarrierSecretsPrefix"] = SECRETS_PREFIX
         demo = seed(aws, outputs, "https://carrier.example.test", ACCOUNT_SID, AUTH_TOKEN)
-        carrier = FakeCarrier()
+        carrier = carrier or FakeCarrier()
         with (
             patch.object(initiate_app, "open_carrier", lambda *args, **kwargs: carrier),
             patch.object(reconciler, "open_carrier", lambda *args, **kwargs: carrier),
