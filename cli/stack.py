@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import boto3
+from botocore.exceptions import ClientError
 
 from dialplane.aws.boto import BotoAwsClient
 from dialplane.aws.client import AwsClient
+from dialplane.carriers.registry import CARRIERS
 from dialplane.dynamodb.accounts import AccountStore
+from dialplane.dynamodb.calls import CallStore
+from dialplane.dynamodb.destinations import DestinationStore
 from dialplane.dynamodb.tables import Tables
 from dialplane.dynamodb.wallets import WalletStore
 from dialplane.runtime import clock
 from dialplane.runtime.carrier_accounts import CarrierSecrets
+from dialplane.usecases.manage_dnc import ManageDncUseCase
 from dialplane.usecases.manage_wallet import ManageWalletUseCase
 from dialplane.usecases.provision import ProvisionUseCase
 
 
 class StackNotFound(Exception):
-    """There is no such stack for these credentials."""
+    """There is no such stack for these credentials, or it is not one of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +45,26 @@ class Stack:
         client = session.client("cloudformation")
         try:
             (stack,) = client.describe_stacks(StackName=name)["Stacks"]
-        except client.exceptions.ClientError as error:
-            raise StackNotFound(f"There is no stack {name!r} here: {error}") from error
+        except ClientError as error:
+            reason = error.response["Error"].get("Message", str(error))
+            raise StackNotFound(
+                f"The stack {name!r} was not found ({reason}). Name it with --stack or DIALPLANE_STACK, and check the "
+                "AWS credentials and AWS_REGION."
+            ) from error
         outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
         return cls(BotoAwsClient(session), outputs)
+
+    def output(self, name: str) -> str:
+        """An output of the stack. Raises StackNotFound when it has none of that name: it is some other stack."""
+        if name not in self.outputs:
+            raise StackNotFound(f"The stack has no output {name}: it is not a Dialplane stack, or an older one.")
+        return self.outputs[name]
 
     @property
     def tables(self) -> Tables:
         """The stack's tables."""
         names = ("accounts", "destinations", "wallets", "calls", "idempotency")
-        return Tables(**{name: self.outputs[f"{name.capitalize()}TableName"] for name in names})
+        return Tables(**{name: self.output(f"{name.capitalize()}TableName") for name in names})
 
     @property
     def accounts(self) -> AccountStore:
@@ -58,11 +74,15 @@ class Stack:
     @property
     def provision(self) -> ProvisionUseCase:
         """Sets up customers on this stack."""
-        return ProvisionUseCase(
-            self.accounts, CarrierSecrets(self.aws, self.outputs["CarrierSecretsPrefix"]), clock.now
-        )
+        secrets = CarrierSecrets(self.aws, self.output("CarrierSecretsPrefix"))
+        return ProvisionUseCase(self.accounts, secrets, CARRIERS, clock.now)
 
     @property
     def wallets(self) -> ManageWalletUseCase:
         """The stack's wallets."""
         return ManageWalletUseCase(WalletStore(self.aws, self.tables), clock.now)
+
+    def dnc(self, sleep: Callable[[float], None] = time.sleep) -> ManageDncUseCase:
+        """The stack's do-not-call lists."""
+        calls, destinations = CallStore(self.aws, self.tables), DestinationStore(self.aws, self.tables)
+        return ManageDncUseCase(destinations, calls, clock.now, sleep)

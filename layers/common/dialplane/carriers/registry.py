@@ -7,6 +7,7 @@ from dialplane.carriers.twilio.api import TwilioApi
 from dialplane.domain.errors import CarrierUnavailable
 
 _APIS = {"twilio": TwilioApi}
+CARRIERS = frozenset(_APIS)
 
 
 def open_carrier(carrier: str, credentials: CarrierCredentials, *, timeout_seconds: float) -> TwilioApi:

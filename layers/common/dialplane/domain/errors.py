@@ -9,7 +9,7 @@
     ├── Forbidden                 PermissionDenied · OrganizationSuspended · CallerNumberForeign ·
     │                             AssistantForeign · DestinationOnDnc · DestinationNotAllowed
     ├── NotFound                  AssistantNotFound · CallerNumberMissing · CallNotFound ·
-    │                             DncEntryNotFound · RouteNotFound
+    │                             DncEntryNotFound · RouteNotFound · EntityNotFound
     ├── InsufficientBalance
     ├── Busy                      IdempotencyInProgress · ActiveCallsLimitReached; trying again later can help
     └── CarrierFailure            DestinationRefused · CarrierRejected · CarrierUnavailable ·
@@ -258,6 +258,15 @@ class RouteNotFound(NotFound):
     """No such path and method."""
 
     code = "route_not_found"
+
+
+class EntityNotFound(NotFound):
+    """What an operator names does not exist: an organization, a key, a carrier account."""
+
+    code = "entity_not_found"
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"There is no {kind} {name}. Check the id and the stack.")
 
 
 class InsufficientBalance(DialplaneError):

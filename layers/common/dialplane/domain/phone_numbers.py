@@ -26,6 +26,9 @@ REFUSED_NUMBER_TYPES = frozenset(
 )
 """Kinds of numbers that toll fraud aims at, or whose callee pays: refused by default."""
 
+REGIONS = frozenset(phonenumbers.SUPPORTED_REGIONS) | {"001"}
+"""Every country a number can be of, in ISO 3166; ``001`` for satellite and other shared codes."""
+
 _TYPE_NAMES = {
     value: name.lower() for name, value in vars(PhoneNumberType).items() if name.isupper() and isinstance(value, int)
 }

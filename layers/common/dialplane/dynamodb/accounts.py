@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dialplane.aws.client import AwsClient
 from dialplane.domain.accounts import ApiKey, Assistant, CallerNumber, CarrierAccount, Organization, PresentedKey
@@ -20,6 +21,15 @@ from dialplane.dynamodb.tables import (
 
 Entity = Organization | ApiKey | Assistant | CallerNumber | CarrierAccount
 E = TypeVar("E", Organization, ApiKey, Assistant, CallerNumber, CarrierAccount)
+
+
+_PREFIXES: dict[type[Entity], str] = {
+    Organization: ORGANIZATION,
+    ApiKey: KEY_PREFIX,
+    Assistant: ASSISTANT_PREFIX,
+    CallerNumber: NUMBER_PREFIX,
+    CarrierAccount: CARRIER_ACCOUNT_PREFIX,
+}
 
 
 def entity_name(entity: Entity) -> str:
@@ -67,18 +77,37 @@ class AccountStore:
             decode(Organization, organization) if organization is not None else None,
         )
 
-    def find(self, entity_type: type[E], organization_id: str, name: str) -> E | None:
-        """One entity by its sort key."""
+    def find(self, entity_type: type[E], organization_id: str, entity_id: str | int = "") -> E | None:
+        """One entity by its own id; an organization needs none."""
         reply = self.client.call(
             "dynamodb",
             "GetItem",
             {
                 "TableName": self.tables.accounts,
-                "Key": account_key(organization_id, name).attributes,
+                "Key": account_key(organization_id, f"{_PREFIXES[entity_type]}{entity_id}").attributes,
                 "ConsistentRead": True,
             },
         )
         return decode(entity_type, reply["Item"]) if "Item" in reply else None
+
+    def entities(self, organization_id: str) -> Sequence[Entity]:
+        """Everything an organization has, itself included, by sort key; strongly consistent."""
+        query: dict[str, Any] = {
+            "TableName": self.tables.accounts,
+            "KeyConditionExpression": "pk = :pk",
+            "ExpressionAttributeValues": {":pk": {"S": account_key(organization_id, ORGANIZATION).pk}},
+            "ConsistentRead": True,
+        }
+        found: list[Entity] = []
+        while True:
+            reply = self.client.call("dynamodb", "Query", query)
+            for item in reply["Items"]:
+                name = item["sk"]["S"]
+                entity_type = next(each for each, prefix in _PREFIXES.items() if name.startswith(prefix))
+                found.append(decode(entity_type, item))
+            if (last_key := reply.get("LastEvaluatedKey")) is None:
+                return found
+            query["ExclusiveStartKey"] = last_key
 
     def put(self, entity: Entity) -> None:
         """Create or replace an entity."""

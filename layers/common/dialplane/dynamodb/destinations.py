@@ -7,23 +7,23 @@ from typing import Any
 
 from dialplane.aws.client import AwsClient, AwsError
 from dialplane.dynamodb.codec import decode, encode_fields, plain
-from dialplane.dynamodb.tables import Tables, destination_key
+from dialplane.dynamodb.tables import Tables, destination_key, platform_destination_key
 from dialplane.usecases.manage_dnc import DncEntry
 
 
 @dataclass(frozen=True, slots=True)
 class DestinationStore:
-    """Reads and changes destination records."""
+    """Reads and changes destination records. An ``organization_id`` of None means the platform's list."""
 
     client: AwsClient
     tables: Tables
 
-    def add_dnc_entry(self, organization_id: str, entry: DncEntry) -> tuple[DncEntry, frozenset[str]]:
+    def add_dnc_entry(self, organization_id: str | None, entry: DncEntry) -> tuple[DncEntry, frozenset[str]]:
         """Put the number on the list. Returns the entry (the earlier one, if there was one) and the open calls' ids."""
         reply = self._call(
             "UpdateItem",
             {
-                "Key": destination_key(organization_id, entry.number).attributes,
+                "Key": _key(organization_id, entry.number),
                 "UpdateExpression": "SET dnc = if_not_exists(dnc, :entry)",
                 "ExpressionAttributeValues": {":entry": {"M": encode_fields(entry)}},
                 "ReturnValues": "ALL_NEW",
@@ -33,19 +33,19 @@ class DestinationStore:
         open_calls = plain(record["open_calls"]) if "open_calls" in record else frozenset()
         return decode(DncEntry, record["dnc"]["M"]), open_calls
 
-    def find_dnc_entry(self, organization_id: str, number: str) -> DncEntry | None:
+    def find_dnc_entry(self, organization_id: str | None, number: str) -> DncEntry | None:
         """The entry, strongly consistent."""
-        key = destination_key(organization_id, number).attributes
+        key = _key(organization_id, number)
         item = self._call("GetItem", {"Key": key, "ConsistentRead": True}).get("Item", {})
         return decode(DncEntry, item["dnc"]["M"]) if "dnc" in item else None
 
-    def remove_dnc_entry(self, organization_id: str, number: str) -> DncEntry | None:
+    def remove_dnc_entry(self, organization_id: str | None, number: str) -> DncEntry | None:
         """Take the number off the list; returns what was there."""
         try:
             reply = self._call(
                 "UpdateItem",
                 {
-                    "Key": destination_key(organization_id, number).attributes,
+                    "Key": _key(organization_id, number),
                     "UpdateExpression": "REMOVE dnc",
                     "ConditionExpression": "attribute_exists(dnc)",
                     "ReturnValues": "ALL_OLD",
@@ -59,3 +59,8 @@ class DestinationStore:
 
     def _call(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         return self.client.call("dynamodb", operation, {"TableName": self.tables.destinations, **params})
+
+
+def _key(organization_id: str | None, number: str) -> dict[str, dict[str, str]]:
+    key = platform_destination_key(number) if organization_id is None else destination_key(organization_id, number)
+    return key.attributes

@@ -1,4 +1,7 @@
-"""Keep an organization's do-not-call list, so that after an addition is acknowledged no dial to the number is sent."""
+"""Keep the do-not-call lists, so that after an addition is acknowledged no dial to the number is sent.
+
+Each organization has its own list, and the platform one that holds for all of them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from dialplane.domain.admission import DIAL_WINDOW
 from dialplane.domain.calls import Call
 from dialplane.domain.errors import DncEntryNotFound
 from dialplane.domain.statuses import CallStatus
@@ -27,18 +31,18 @@ class DncEntry:
 
 
 class DestinationStore(Protocol):
-    """Where destination records are kept."""
+    """Where destination records are kept. An ``organization_id`` of None means the platform's list."""
 
-    def add_dnc_entry(self, organization_id: str, entry: DncEntry) -> tuple[DncEntry, frozenset[str]]:
+    def add_dnc_entry(self, organization_id: str | None, entry: DncEntry) -> tuple[DncEntry, frozenset[str]]:
         """Put the number on the list. Returns the entry (the earlier one, if there was one) and the open calls' ids.
 
         From here on every commit for this number fails.
         """
 
-    def find_dnc_entry(self, organization_id: str, number: str) -> DncEntry | None:
+    def find_dnc_entry(self, organization_id: str | None, number: str) -> DncEntry | None:
         """The entry, strongly consistent."""
 
-    def remove_dnc_entry(self, organization_id: str, number: str) -> DncEntry | None:
+    def remove_dnc_entry(self, organization_id: str | None, number: str) -> DncEntry | None:
         """Take the number off the list; returns what was there."""
 
 
@@ -51,7 +55,7 @@ class CallReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ManageDncUseCase:
-    """Reads and changes the list."""
+    """Reads and changes the lists."""
 
     destinations: DestinationStore
     calls: CallReader
@@ -73,14 +77,25 @@ class ManageDncUseCase:
                 self.sleep(_POLL_SECONDS)
         return entry
 
-    def get(self, organization_id: str, number: str) -> DncEntry:
+    def add_for_platform(self, number: str, *, reason: str | None, source: str) -> DncEntry:
+        """Put a number on the platform's list and wait until no dial that was committed before can still be sent.
+
+        Which calls are open to a number is recorded per organization, so here the wait is the whole dial window.
+        """
+        entry, _ = self.destinations.add_dnc_entry(
+            None, DncEntry(number=number, reason=reason, source=source, added_at=self.now())
+        )
+        self.sleep((DIAL_WINDOW + _CLOCK_TOLERANCE).total_seconds())
+        return entry
+
+    def get(self, organization_id: str | None, number: str) -> DncEntry:
         """The entry. Raises DncEntryNotFound."""
         entry = self.destinations.find_dnc_entry(organization_id, number)
         if entry is None:
             raise DncEntryNotFound
         return entry
 
-    def remove(self, organization_id: str, number: str) -> None:
+    def remove(self, organization_id: str | None, number: str) -> None:
         """Take a number off the list. Raises DncEntryNotFound."""
         if self.destinations.remove_dnc_entry(organization_id, number) is None:
             raise DncEntryNotFound

@@ -5,8 +5,9 @@ What ``dialplane admin`` does, and what the sandbox makes its demo data with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -19,14 +20,17 @@ from dialplane.domain.accounts import (
     PresentedKey,
     Scope,
 )
-from dialplane.domain.errors import ValueInvalid
+from dialplane.domain.errors import EntityNotFound, ValueInvalid
 from dialplane.domain.ids import new_id
-from dialplane.domain.phone_numbers import PhoneNumber
+from dialplane.domain.phone_numbers import REFUSED_NUMBER_TYPES, REGIONS, PhoneNumber
 from dialplane.domain.templates import check_text
 
 ALL_SCOPES = frozenset(scope.value for scope in Scope)
 _MAX_DURATION_SECONDS = 14_400
+_NAME_LENGTH_MAX = 200
 _RING_TIMEOUT_SECONDS_MAX = 600
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_API_BASE_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*")
 
 Entity = Organization | ApiKey | Assistant | CallerNumber | CarrierAccount
 E = TypeVar("E", Organization, ApiKey, Assistant, CallerNumber, CarrierAccount)
@@ -38,8 +42,11 @@ class AccountStore(Protocol):
     def put(self, entity: Entity) -> None:
         """Create or replace an entity."""
 
-    def find(self, entity_type: type[E], organization_id: str, name: str) -> E | None:
-        """One entity by its sort key."""
+    def find(self, entity_type: type[E], organization_id: str, entity_id: str | int = "") -> E | None:
+        """One entity by its own id; an organization needs none."""
+
+    def entities(self, organization_id: str) -> Sequence[Entity]:
+        """Everything an organization has, itself included."""
 
 
 class SecretStore(Protocol):
@@ -51,16 +58,63 @@ class SecretStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProvisionUseCase:
-    """Creates and replaces what an organization has. Raises ValueInvalid for values that calls could not use."""
+    """Creates and replaces what an organization has.
+
+    Raises ValueInvalid for values that calls could not use, and EntityNotFound for an organization, an assistant, a
+    key or a carrier account that is named and does not exist.
+    """
 
     accounts: AccountStore
     secrets: SecretStore
+    carriers: frozenset[str]
     now: Callable[[], datetime]
 
     def create_organization(self, organization: Organization) -> Organization:
         """A customer with its rate, limits and countries."""
+        _check_name(organization.name)
         _check_at_least(1, rate=organization.rate_micros_per_minute, increment=organization.billing_increment_seconds)
         _check_at_least(1, active_calls_max=organization.active_calls_max)
+        if _CURRENCY.fullmatch(organization.currency) is None:
+            raise ValueInvalid(
+                f'currency is {organization.currency!r}; it must be an ISO 4217 code such as "USD".', field="currency"
+            )
+        if unknown := organization.allowed_countries - REGIONS:
+            raise ValueInvalid(
+                f'Unknown countries: {", ".join(sorted(unknown))}. Use ISO 3166 codes such as "US", or "001" for '
+                "satellite and other shared codes.",
+                field="countries",
+            )
+        if unknown := organization.allowed_number_types - REFUSED_NUMBER_TYPES:
+            raise ValueInvalid(
+                f"Unknown number types: {', '.join(sorted(unknown))}. Refused by default, and so the ones to allow: "
+                f"{', '.join(sorted(REFUSED_NUMBER_TYPES))}.",
+                field="number_types",
+            )
+        self.accounts.put(organization)
+        return organization
+
+    def organization(self, organization_id: str) -> Organization:
+        """The organization."""
+        organization = self.accounts.find(Organization, organization_id)
+        if organization is None:
+            raise EntityNotFound("organization", organization_id)
+        return organization
+
+    def entities(self, organization_id: str) -> Sequence[Entity]:
+        """Everything the organization has, itself included."""
+        self.organization(organization_id)
+        return self.accounts.entities(organization_id)
+
+    def suspend_organization(self, organization_id: str) -> Organization:
+        """Let it place no calls from now on; calls that are under way are not touched."""
+        return self._set_active(organization_id, is_active=False)
+
+    def activate_organization(self, organization_id: str) -> Organization:
+        """Let it place calls again."""
+        return self._set_active(organization_id, is_active=True)
+
+    def _set_active(self, organization_id: str, *, is_active: bool) -> Organization:
+        organization = replace(self.organization(organization_id), is_active=is_active)
         self.accounts.put(organization)
         return organization
 
@@ -75,6 +129,12 @@ class ProvisionUseCase:
         """A new API key. The whole key is in the answer and nowhere else."""
         if unknown := scopes - ALL_SCOPES:
             raise ValueInvalid(f"Unknown scopes: {', '.join(sorted(unknown))}. Known: {', '.join(sorted(ALL_SCOPES))}.")
+        if not scopes:
+            raise ValueInvalid("A key without scopes can do nothing. Name at least one scope.", field="scopes")
+        if expires_at is not None and expires_at <= self.now():
+            raise ValueInvalid("expires_at is in the past.", field="expires_at")
+        _check_name(name)
+        self.organization(organization_id)
         presented = PresentedKey.generate(organization_id)
         self.accounts.put(
             ApiKey(
@@ -88,6 +148,15 @@ class ProvisionUseCase:
         )
         return presented
 
+    def revoke_key(self, organization_id: str, key_id: str) -> ApiKey:
+        """Make a key useless, for good. Revoking it again changes nothing."""
+        key = self.accounts.find(ApiKey, organization_id, key_id)
+        if key is None:
+            raise EntityNotFound("key", f"{key_id} in organization {organization_id}")
+        revoked = replace(key, is_active=False)
+        self.accounts.put(revoked)
+        return revoked
+
     def put_assistant(self, assistant: Assistant) -> Assistant:
         """Who speaks, with which words and for how long."""
         for field in ("welcome_message", "goodbye_message", "agenda"):
@@ -99,9 +168,13 @@ class ProvisionUseCase:
             raise ValueInvalid(
                 f'The engine "{assistant.engine}" needs an engine_url that begins with wss://.', field="engine_url"
             )
+        if assistant.caller_number is not None:
+            PhoneNumber.parse(assistant.caller_number, field="caller_number")
+        _check_name(assistant.name)
         _check_at_least(1, assistant_id=assistant.id)
         _check_within(1, _MAX_DURATION_SECONDS, max_duration_seconds=assistant.max_duration_seconds)
         _check_within(1, _RING_TIMEOUT_SECONDS_MAX, ring_timeout_seconds=assistant.ring_timeout_seconds)
+        self.organization(assistant.organization_id)
         self.accounts.put(assistant)
         return assistant
 
@@ -109,11 +182,34 @@ class ProvisionUseCase:
         self, organization_id: str, *, carrier: str, name: str, secret: Mapping[str, str]
     ) -> CarrierAccount:
         """An account with a carrier. Its credentials go to the secret store and nowhere else."""
+        if carrier not in self.carriers:
+            raise ValueInvalid(
+                f"The carrier {carrier!r} is not supported. Supported: {', '.join(sorted(self.carriers))}.",
+                field="carrier",
+            )
+        for credential in ("account_sid", "auth_token"):
+            if not secret.get(credential):
+                raise ValueInvalid(f"{credential} is empty; the carrier's console shows it.", field=credential)
+        if "api_base_url" in secret and _API_BASE_URL.fullmatch(secret["api_base_url"]) is None:
+            raise ValueInvalid(
+                "api_base_url must be an http or https URL without a trailing slash or query string.",
+                field="api_base_url",
+            )
+        _check_name(name)
+        self.organization(organization_id)
         account = CarrierAccount(
             id=new_id("acct"), organization_id=organization_id, carrier=carrier, name=name, created_at=self.now()
         )
+        # The secret first: an account without one would refuse calls, a secret without an account is never read.
         self.secrets.put(organization_id, account.id, secret)
         self.accounts.put(account)
+        return account
+
+    def carrier_account(self, organization_id: str, account_id: str) -> CarrierAccount:
+        """The organization's account with a carrier."""
+        account = self.accounts.find(CarrierAccount, organization_id, account_id)
+        if account is None:
+            raise EntityNotFound("carrier account", f"{account_id} in organization {organization_id}")
         return account
 
     def put_number(
@@ -121,6 +217,11 @@ class ProvisionUseCase:
     ) -> CallerNumber:
         """A number to call from. The assistant's own caller number becomes this one if it has none yet."""
         parsed = PhoneNumber.parse(number, field="number")
+        assistant = None
+        if assistant_id is not None:
+            assistant = self.accounts.find(Assistant, organization_id, assistant_id)
+            if assistant is None:
+                raise EntityNotFound("assistant", f"{assistant_id} in organization {organization_id}")
         caller_number = CallerNumber(
             number=parsed.e164,
             organization_id=organization_id,
@@ -129,7 +230,15 @@ class ProvisionUseCase:
             assistant_id=assistant_id,
         )
         self.accounts.put(caller_number)
+        if assistant is not None and assistant.caller_number is None:
+            self.accounts.put(replace(assistant, caller_number=caller_number.number))
         return caller_number
+
+
+def _check_name(name: str) -> None:
+    check_text(name, field="name")
+    if not 1 <= len(name.strip()) <= _NAME_LENGTH_MAX:
+        raise ValueInvalid(f"name must have from 1 to {_NAME_LENGTH_MAX} characters.", field="name")
 
 
 def _check_at_least(lowest: int, **values: int) -> None:

@@ -1,0 +1,78 @@
+"""What the commands show: accounts as plain documents, with money and times as the API words them. No credentials."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from dialplane.domain.accounts import ApiKey, Assistant, CallerNumber, CarrierAccount, Organization
+from dialplane.domain.times import to_text
+from dialplane.runtime.documents import money
+
+
+def organization_document(organization: Organization) -> dict[str, Any]:
+    """A customer."""
+    return {
+        "id": organization.id,
+        "name": organization.name,
+        "is_active": organization.is_active,
+        "rate_per_minute": money(organization.rate_micros_per_minute, organization.currency),
+        "billing_increment_seconds": organization.billing_increment_seconds,
+        "active_calls_max": organization.active_calls_max,
+        "allowed_countries": sorted(organization.allowed_countries),
+        "allowed_number_types": sorted(organization.allowed_number_types),
+    }
+
+
+def key_document(key: ApiKey) -> dict[str, Any]:
+    """A key without its secret, which is kept nowhere."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "is_active": key.is_active,
+        "scopes": sorted(key.scopes),
+        "expires_at": _time(key.expires_at),
+    }
+
+
+def assistant_document(assistant: Assistant) -> dict[str, Any]:
+    """An assistant with everything it says."""
+    return {
+        "id": assistant.id,
+        "name": assistant.name,
+        "engine": assistant.engine,
+        "engine_url": assistant.engine_url,
+        "caller_number": assistant.caller_number,
+        "welcome_message": assistant.welcome_message,
+        "goodbye_message": assistant.goodbye_message,
+        "agenda": assistant.agenda,
+        "voice": assistant.voice,
+        "language": assistant.language,
+        "max_duration_seconds": assistant.max_duration_seconds,
+        "ring_timeout_seconds": assistant.ring_timeout_seconds,
+        "machine_detection": assistant.machine_detection,
+    }
+
+
+def number_document(number: CallerNumber) -> dict[str, Any]:
+    """A number to call from."""
+    return {
+        "number": number.number,
+        "assistant_id": number.assistant_id,
+        "carrier": number.carrier,
+        "carrier_account_id": number.carrier_account_id,
+    }
+
+
+def carrier_account_document(account: CarrierAccount) -> dict[str, Any]:
+    """An account with a carrier; its credentials are in the secret store alone."""
+    return {
+        "id": account.id,
+        "name": account.name,
+        "carrier": account.carrier,
+        "created_at": to_text(account.created_at),
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return to_text(moment) if moment is not None else None
