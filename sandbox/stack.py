@@ -175,6 +175,7 @@ class Sandbox:
         scratch.mkdir(parents=True, exist_ok=True)
         environment = emulator.environment() | {
             "BIND_HOST": LOOPBACK,  # the default is every interface
+            "AUTH": "true",  # functions may do what their policies in template.yaml say, and nothing else
             "GATEWAY_PORT": str(port),
             "IOT_MTLS_ENABLED": "0",  # else MQTT listens on every interface whatever BIND_HOST says
             "TMPDIR": str(scratch),

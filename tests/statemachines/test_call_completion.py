@@ -1,0 +1,135 @@
+"""The call-completion state machine: its text holds together, and every outcome ends where it should.
+
+Neither `sam validate` nor the emulators check definitions, so this does; then moto's engine runs it with the settlement
+function's answers written into it.
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from moto import mock_aws
+from samtranslator.yaml_helper import yaml_parse
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "statemachines/call-completion.asl.yaml"
+TERMINAL = {"Succeed", "Fail"}
+RUN_SECONDS_MAX = 30
+
+
+@pytest.fixture(scope="module")
+def definition() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(SOURCE.read_text())
+    return loaded
+
+
+def _targets(state: dict[str, Any]) -> Iterator[str]:
+    yield from (state[key] for key in ("Next", "Default") if key in state)
+    for rule in [*state.get("Choices", []), *state.get("Catch", [])]:
+        yield rule["Next"]
+
+
+def test_every_transition_leads_to_a_state_that_exists(definition: dict[str, Any]) -> None:
+    states = definition["States"]
+    assert definition["StartAt"] in states
+    for name, state in states.items():
+        for target in _targets(state):
+            assert target in states, f"{name} -> {target}"
+
+
+def test_every_state_is_reached_and_every_path_can_end(definition: dict[str, Any]) -> None:
+    states = definition["States"]
+    reached, to_visit = set(), [definition["StartAt"]]
+    while to_visit:
+        name = to_visit.pop()
+        if name not in reached:
+            reached.add(name)
+            to_visit += _targets(states[name])
+    assert reached == set(states)
+    for name, state in states.items():
+        assert state["Type"] in TERMINAL or state.get("End") or [*_targets(state)], name
+
+
+def test_every_placeholder_is_substituted_and_every_substitution_is_used() -> None:
+    without_comments = re.sub(r"(?m)#.*$", "", SOURCE.read_text())
+    placeholders = set(re.findall(r"\$\{(\w+)\}", without_comments))
+    template = yaml_parse((ROOT / "template.yaml").read_text())
+    properties = template["Resources"]["CallCompletionStateMachine"]["Properties"]
+    assert properties["DefinitionUri"] == str(SOURCE.relative_to(ROOT))
+    assert placeholders == set(properties["DefinitionSubstitutions"])
+
+
+def test_errors_are_retried_and_never_told_apart_by_name(definition: dict[str, Any]) -> None:
+    """AWS and the emulators disagree about the names of Lambda's errors; outcomes are values instead."""
+    for state in definition["States"].values():
+        for rule in [*state.get("Retry", []), *state.get("Catch", [])]:
+            assert rule["ErrorEquals"] == ["States.ALL"]
+
+
+def test_the_common_path_enters_three_states_because_aws_bills_each(definition: dict[str, Any]) -> None:
+    assert _walk(definition, ["settled"]) == ["SettleCall", "ReadOutcome", "Settled"]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "end"),
+    [
+        (["settled"], "Settled"),
+        (["already_settled"], "Settled"),
+        (["not_ended"], "LeftToReconciler"),
+        (["facts_missing", "settled"], "Settled"),
+        (["facts_missing"] * 3 + ["settled"], "Settled"),
+        (["facts_missing"] * 4, "LeftToReconciler"),
+        (["a word nobody knows"], "UnknownOutcome"),
+    ],
+)
+def test_every_outcome_ends_where_it_should(definition: dict[str, Any], outcomes: list[str], end: str) -> None:
+    assert _walk(definition, outcomes)[-1] == end
+
+
+def _walk(definition: dict[str, Any], outcomes: list[str]) -> list[str]:
+    """Run the machine in moto, the task answering the outcomes in turn; return the states entered."""
+    machine = _with_answers(definition, outcomes)
+    with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
+        client = boto3.client("stepfunctions", region_name="us-east-1")
+        arn = client.create_state_machine(
+            name="call-completion", definition=json.dumps(machine), roleArn="arn:aws:iam::123456789012:role/any"
+        )["stateMachineArn"]
+        started = client.start_execution(
+            stateMachineArn=arn,
+            name="call_1",
+            input=json.dumps({"organization_id": "org_1", "call_id": "call_1", "answers": outcomes}),
+        )
+        deadline = time.monotonic() + RUN_SECONDS_MAX
+        while client.describe_execution(executionArn=started["executionArn"])["status"] == "RUNNING":
+            assert time.monotonic() < deadline, "the state machine did not end"
+            time.sleep(0.02)
+        history = client.get_execution_history(executionArn=started["executionArn"])["events"]
+    entered = [event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event]
+    return [name for name in entered if name in definition["States"]]
+
+
+def _with_answers(definition: dict[str, Any], outcomes: list[str]) -> dict[str, Any]:
+    """Put a Pass per visit in the place of the task, and let waits not wait. All transitions stay as they are."""
+    machine: dict[str, Any] = json.loads(json.dumps(definition))
+    states = machine["States"]
+    task = states.pop("SettleCall")
+    # Which visit this is follows from the counter that the machine itself keeps; the first has none.
+    visits = []
+    for number, outcome in enumerate(outcomes):
+        states[f"Visit{number}"] = {
+            "Type": "Pass",
+            "Result": {"outcome": outcome},
+            "ResultPath": task["ResultPath"],
+            "Next": task["Next"],
+        }
+        visits.append({"Variable": "$.waits", "NumericEquals": number, "Next": f"Visit{number}"})
+    first = {"Variable": "$.waits", "IsPresent": False, "Next": "Visit0"}
+    states["SettleCall"] = {"Type": "Choice", "Choices": [first, *visits[1:]]}
+    states["AwaitFacts"]["Seconds"] = 0
+    return machine

@@ -1,0 +1,133 @@
+"""What every function must have, and what none may have."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+Resources = dict[str, dict[str, Any]]
+
+
+def test_every_function_has_its_own_log_group_with_the_chosen_retention(
+    functions: Resources, resources: Resources
+) -> None:
+    groups = {name: properties["LoggingConfig"]["LogGroup"]["Ref"] for name, properties in functions.items()}
+    assert len(set(groups.values())) == len(functions)
+    for group in groups.values():
+        assert resources[group]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+def test_every_function_stands_before_its_log_group(functions: Resources, resources: Resources) -> None:
+    order = list(resources)
+    for name, properties in functions.items():
+        assert order[order.index(name) + 1] == properties["LoggingConfig"]["LogGroup"]["Ref"]
+
+
+def test_every_handler_is_a_function_of_that_name(functions: Resources) -> None:
+    for properties in functions.values():
+        *path, name = properties["Handler"].split(".")
+        module = ast.parse((ROOT / "functions" / Path(*path).with_suffix(".py")).read_text())
+        assert name in {node.name for node in module.body if isinstance(node, ast.FunctionDef)}, properties["Handler"]
+
+
+def test_every_function_is_built_with_bytecode(functions: Resources, resources: Resources) -> None:
+    assert {resources[name]["Metadata"]["BuildMethod"] for name in functions} == {"makefile"}
+    assert resources["CommonLayer"]["Metadata"] == {
+        "BuildMethod": "makefile",
+        "BuildArchitecture": {"Ref": "Architecture"},
+    }
+
+
+def test_functions_declare_exactly_the_environment_they_read(functions: Resources) -> None:
+    """A missing variable fails the first call after a deployment; one too many is a permission waiting to be used."""
+    for name, properties in functions.items():
+        declared = set(properties["Environment"]["Variables"])
+        assert declared == _environment_read_by(properties["Handler"]), name
+
+
+def test_no_function_waits_longer_than_an_http_api_does(functions: Resources) -> None:
+    for name in ("InitiateFunction", "TwimlFunction", "StatusWebhookFunction", "ManageFunction"):
+        assert functions[name]["Timeout"] < 30
+
+
+def test_variables_of_the_whole_stack_are_declared_once(global_environment: set[str]) -> None:
+    assert global_environment == {
+        "LOG_LEVEL",
+        "POWERTOOLS_SERVICE_NAME",
+        "POWERTOOLS_METRICS_NAMESPACE",
+        "AWS_ENDPOINT_URL",
+    }
+
+
+def test_the_reconciler_is_scheduled_every_minute_and_its_failures_are_kept(cloudformation: dict[str, Any]) -> None:
+    resources = cloudformation["Resources"]
+    (schedule,) = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::Scheduler::Schedule"]
+    dead_letters = {"Fn::GetAtt": ["ReconcilerDeadLetterQueue", "Arn"]}
+    assert schedule["ScheduleExpression"] == "rate(1 minute)"
+    assert schedule["Target"]["DeadLetterConfig"]["Arn"] == dead_letters
+    (invocation,) = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::Lambda::EventInvokeConfig"]
+    assert invocation["FunctionName"] == {"Ref": "ReconcilerFunction"}
+    assert invocation["DestinationConfig"]["OnFailure"]["Destination"] == dead_letters
+
+
+def test_every_function_invoked_asynchronously_has_a_failure_destination(
+    functions: Resources, cloudformation: dict[str, Any]
+) -> None:
+    asynchronous = {
+        name
+        for name, properties in functions.items()
+        for event in properties.get("Events", {}).values()
+        if event["Type"] in {"Schedule", "ScheduleV2", "EventBridgeRule", "S3", "SNS"}
+    }
+    covered = {
+        resource["Properties"]["FunctionName"]["Ref"]
+        for resource in cloudformation["Resources"].values()
+        if resource["Type"] == "AWS::Lambda::EventInvokeConfig"
+    }
+    assert asynchronous == covered == {"ReconcilerFunction"}
+
+
+def test_the_worker_reports_single_failures_and_gives_up_to_a_dead_letter_queue(
+    functions: Resources, resources: Resources
+) -> None:
+    event = functions["StatusWorkerFunction"]["Events"]["CarrierEvents"]["Properties"]
+    queue = resources["CarrierEventsQueue"]["Properties"]
+    assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
+    # Less than six times, and messages come back while their batch is still being worked on.
+    assert queue["VisibilityTimeout"] >= 6 * functions["StatusWorkerFunction"]["Timeout"]
+
+
+def test_without_a_number_the_reconciler_reserves_no_concurrency(functions: Resources) -> None:
+    """Zero as a value would forbid the function to run at all."""
+    reserved = functions["ReconcilerFunction"]["ReservedConcurrentExecutions"]
+    assert reserved == {
+        "Fn::If": ["HasReconcilerConcurrency", {"Ref": "ReconcilerConcurrency"}, {"Ref": "AWS::NoValue"}]
+    }
+
+
+@pytest.mark.parametrize("name", ["InitiateFunction", "TwimlFunction", "StatusWebhookFunction"])
+def test_callbacks_default_to_the_address_of_the_stacks_own_api(functions: Resources, name: str) -> None:
+    condition, own, default = functions[name]["Environment"]["Variables"]["PUBLIC_BASE_URL"]["Fn::If"]
+    assert (condition, own) == ("HasPublicBaseUrl", {"Ref": "PublicBaseUrl"})
+    assert default["Fn::Sub"].startswith("https://${HttpApi}.execute-api.")
+
+
+def _environment_read_by(handler: str) -> set[str]:
+    """Names read through `Settings` in the handler's module, as its source says them."""
+    path = ROOT / "functions" / Path(*handler.split(".")[:-1]).with_suffix(".py")
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and node.attr == "public_base_url":
+            names.add("PUBLIC_BASE_URL")
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        texts = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+        if node.func.attr == "tables":
+            names |= {f"{text.upper()}_TABLE_NAME" for text in texts}
+        elif node.func.attr in {"text", "duration"}:
+            names |= {text for text in texts if isinstance(text, str) and re.fullmatch(r"[A-Z_]+", text)}
+    return names

@@ -1,0 +1,73 @@
+"""Least privilege. That the policies also suffice is proved by the sandbox, whose emulator enforces them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+Resources = dict[str, dict[str, Any]]
+# CloudWatch's log delivery actions have no resource to name; AWS accepts them with the wildcard only.
+WITHOUT_RESOURCES = "DeliverLogs"
+
+
+def _statements(resources: Resources) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, resource in resources.items():
+        for policy in resource["Properties"].get("Policies", []):
+            for statement in policy["Statement"]:
+                yield name, statement
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_no_statement_names_every_resource(resources: Resources) -> None:
+    for name, statement in _statements(resources):
+        if statement["Sid"] != WITHOUT_RESOURCES:
+            assert "*" not in _as_list(statement["Resource"]), (name, statement["Sid"])
+
+
+def test_the_only_exception_is_the_log_delivery_of_the_state_machine(resources: Resources) -> None:
+    exceptions = [(name, s) for name, s in _statements(resources) if s["Sid"] == WITHOUT_RESOURCES]
+    assert [name for name, _ in exceptions] == ["CallCompletionStateMachine"]
+    assert all(action.startswith("logs:") for action in exceptions[0][1]["Action"])
+
+
+def test_no_statement_allows_wildcard_actions_or_scans(resources: Resources) -> None:
+    for name, statement in _statements(resources):
+        for action in _as_list(statement["Action"]):
+            assert "*" not in action, (name, action)
+            assert action not in {"dynamodb:Scan", "dynamodb:DeleteTable"}, (name, action)
+
+
+def test_every_statement_says_what_it_is_for(resources: Resources) -> None:
+    for name, statement in _statements(resources):
+        assert statement["Sid"], name
+
+
+def test_carrier_credentials_are_readable_below_the_prefix_only(resources: Resources) -> None:
+    allowed = {
+        name: statement["Resource"]["Fn::Sub"]
+        for name, statement in _statements(resources)
+        if "secretsmanager:GetSecretValue" in _as_list(statement["Action"])
+    }
+    assert set(allowed) == {"InitiateFunction", "TwimlFunction", "StatusWebhookFunction", "ReconcilerFunction"}
+    assert all(resource.endswith(":secret:${CarrierSecretsPrefix}/*") for resource in allowed.values())
+
+
+def test_only_what_settles_calls_may_delete_and_only_holds_are_deleted(resources: Resources) -> None:
+    deleting = {
+        (name, str(statement["Resource"]))
+        for name, statement in _statements(resources)
+        if "dynamodb:DeleteItem" in _as_list(statement["Action"])
+    }
+    wallets = str({"Fn::GetAtt": ["WalletsTable", "Arn"]})
+    assert deleting == {
+        ("InitiateFunction", wallets),
+        ("CallCompletionFunction", wallets),
+        ("ReconcilerFunction", wallets),
+    }
+
+
+def test_the_public_webhooks_cannot_touch_money(resources: Resources) -> None:
+    for name, statement in _statements(resources):
+        if name in {"TwimlFunction", "StatusWebhookFunction"}:
+            assert "WalletsTable" not in str(statement["Resource"])

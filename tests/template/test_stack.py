@@ -1,0 +1,110 @@
+"""Parameters, data stores, alarms and outputs of the stack."""
+
+import re
+from typing import Any
+
+import pytest
+
+Resources = dict[str, dict[str, Any]]
+
+
+def test_every_parameter_is_described_bounded_and_shown(template: dict[str, Any]) -> None:
+    groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    shown = [name for group in groups for name in group["Parameters"]]
+    assert sorted(shown) == sorted(template["Parameters"])
+    for name, parameter in template["Parameters"].items():
+        assert parameter["Description"], name
+        bounded = {"AllowedPattern", "AllowedValues", "MinValue"} & set(parameter)
+        assert bounded, name
+
+
+def test_every_default_is_allowed(template: dict[str, Any]) -> None:
+    for name, parameter in template["Parameters"].items():
+        if "AllowedPattern" in parameter:
+            assert re.fullmatch(parameter["AllowedPattern"], parameter["Default"]), name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PublicBaseUrl", "https://calls.example.com/"),
+        ("PublicBaseUrl", "https://calls.example.com?x=1"),
+        ("PublicBaseUrl", "ftp://calls.example.com"),
+        ("PublicBaseUrl", "https://calls.example.com\n"),
+        ("CarrierSecretsPrefix", ""),
+        ("CarrierSecretsPrefix", "carriers/"),
+        ("CarrierSecretsPrefix", "*"),
+        ("AwsEndpointUrl", "http://127.0.0.1:4566/"),
+        ("AlarmTopicArn", "alarms"),
+    ],
+)
+def test_values_that_would_only_fail_later_are_refused_at_deployment(
+    template: dict[str, Any], name: str, value: str
+) -> None:
+    assert not re.fullmatch(template["Parameters"][name]["AllowedPattern"], value)
+
+
+def test_every_table_is_on_demand_recoverable_and_encrypted(resources: Resources) -> None:
+    tables = {n: r["Properties"] for n, r in resources.items() if r["Type"] == "AWS::DynamoDB::Table"}
+    assert len(tables) == 5
+    for name, table in tables.items():
+        assert table["BillingMode"] == "PAY_PER_REQUEST", name
+        assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}, name
+        assert table["SSESpecification"] == {"SSEEnabled": True}, name
+
+
+def test_records_of_money_calls_and_opt_outs_outlive_the_stack(resources: Resources) -> None:
+    for name in ("WalletsTable", "CallsTable", "DestinationsTable"):
+        assert (resources[name]["DeletionPolicy"], resources[name]["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+def test_every_dead_letter_queue_has_an_alarm(resources: Resources) -> None:
+    watched = {
+        dimension["Value"]["Fn::GetAtt"][0]
+        for alarm in _alarms(resources).values()
+        for dimension in alarm["Dimensions"]
+        if dimension["Name"] == "QueueName"
+    }
+    assert watched == {name for name, r in resources.items() if "DeadLetterQueue" in name}
+
+
+def test_what_must_wake_somebody_has_an_alarm(resources: Resources) -> None:
+    watched = {(alarm["Namespace"], alarm["MetricName"]) for alarm in _alarms(resources).values()}
+    assert watched == {
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
+        ("Dialplane", "StuckHolds"),
+        ("AWS/ApiGateway", "5xx"),
+        ("AWS/States", "ExecutionsFailed"),
+        ("AWS/Lambda", "Errors"),
+        ("AWS/Lambda", "Invocations"),
+    }
+
+
+def test_the_metric_of_stuck_holds_is_watched_under_the_dimension_it_is_published_with(
+    template: dict[str, Any], resources: Resources
+) -> None:
+    """Powertools publishes with the service name as its one dimension; an alarm on any other would stay silent."""
+    environment = template["Globals"]["Function"]["Environment"]["Variables"]
+    alarm = resources["StuckHoldsAlarm"]["Properties"]
+    assert alarm["Dimensions"] == [{"Name": "service", "Value": environment["POWERTOOLS_SERVICE_NAME"]}]
+    assert alarm["Namespace"] == environment["POWERTOOLS_METRICS_NAMESPACE"]
+
+
+def test_every_alarm_notifies_the_topic_when_there_is_one_and_says_what_to_do(resources: Resources) -> None:
+    for name, alarm in _alarms(resources).items():
+        assert alarm["AlarmActions"] == {
+            "Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]
+        }
+        assert len(alarm["AlarmDescription"]) > 20, name
+
+
+def test_every_output_is_described(template: dict[str, Any]) -> None:
+    assert {"ApiUrl", "PublicBaseUrl", "CallCompletionStateMachineArn", "CarrierSecretsPrefix"} <= set(
+        template["Outputs"]
+    )
+    for name, output in template["Outputs"].items():
+        assert output["Description"], name
+
+
+def _alarms(resources: Resources) -> dict[str, dict[str, Any]]:
+    return {n: r["Properties"] for n, r in resources.items() if r["Type"] == "AWS::CloudWatch::Alarm"}
