@@ -18,9 +18,9 @@ from cli.documents import (
 from cli.output import CommandFailed, JsonOption, StackOption, show
 from cli.stack import Stack
 from dialplane.domain.accounts import ApiKey, Assistant, CallerNumber, CarrierAccount, Organization
-from dialplane.domain.calls import Engine
 from dialplane.domain.idempotency import IdempotencyKey
 from dialplane.domain.ids import new_id
+from dialplane.domain.instructions import Engine
 from dialplane.domain.money import parse_amount
 from dialplane.runtime.documents import ledger_entry_document, wallet_document
 from dialplane.usecases.provision import ALL_SCOPES
@@ -41,6 +41,7 @@ OrganizationOption = Annotated[str, typer.Option("--organization", help="Id of t
 
 @organization.command("create")
 def create_organization(
+    *,
     name: Annotated[str, typer.Argument(help="Name of the organization.")],
     currency: Annotated[str, typer.Option(help="ISO 4217 code of its wallet.")] = "USD",
     rate: Annotated[str, typer.Option(help="Price of a minute of connected time, as a decimal.")] = "0.03",
@@ -121,6 +122,7 @@ def activate_organization(
 
 @key.command("create")
 def create_key(
+    *,
     organization_id: OrganizationOption,
     name: Annotated[str, typer.Option(help="What the key is for.")],
     scope: Annotated[
@@ -152,6 +154,7 @@ def revoke_key(
 
 @assistant.command("put")
 def put_assistant(
+    *,
     assistant_id: Annotated[int, typer.Argument(help="Number of the assistant, unique in its organization.")],
     organization_id: OrganizationOption,
     name: Annotated[str, typer.Option(help="Name of the assistant.")],
@@ -195,6 +198,7 @@ def put_assistant(
 
 @app.command("deposit")
 def deposit(
+    *,
     amount: Annotated[str, typer.Argument(help="Decimal amount in the organization's currency, such as 25.00.")],
     organization_id: OrganizationOption,
     note: Annotated[str | None, typer.Option(help="What the ledger says about it.")] = None,
@@ -232,5 +236,7 @@ def _moment(text: str | None) -> datetime | None:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise CommandFailed(f"--expires-at is {text!r}; it must be a time with its offset, such as 2027-01-31T00:00:00Z.")
+        raise CommandFailed(
+            f"--expires-at is {text!r}; it must be a time with its offset, such as 2027-01-31T00:00:00Z."
+        )
     return moment.astimezone(UTC)

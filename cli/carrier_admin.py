@@ -26,6 +26,7 @@ OrganizationOption = Annotated[str, typer.Option("--organization", help="Id of t
 
 @carrier_account.command("create")
 def create_carrier_account(
+    *,
     organization_id: OrganizationOption,
     name: Annotated[str, typer.Option(help="Name of the account.")] = "Main account",
     carrier: Annotated[str, typer.Option(help="The carrier.")] = "twilio",
@@ -48,6 +49,7 @@ def create_carrier_account(
 
 @number.command("put")
 def put_number(
+    *,
     number: Annotated[str, typer.Argument(help="The number, in E.164.")],
     organization_id: OrganizationOption,
     carrier_account_id: Annotated[

@@ -20,6 +20,7 @@ PlatformOption = Annotated[bool, typer.Option("--platform", help="The platform's
 
 @app.command("add")
 def add(
+    *,
     number: NumberArgument,
     organization_id: OrganizationOption = None,
     is_platform: PlatformOption = False,
@@ -27,13 +28,13 @@ def add(
     stack: StackOption = "dialplane",
     as_json: JsonOption = False,
 ) -> None:
-    """Put a number on a list. When this returns, no dial to the number is sent any more: it waits for those under way."""
+    """Put a number on a list. It waits for dials under way: when it returns, none to the number is sent any more."""
     e164 = PhoneNumber.parse(number, field="number").e164
     found = Stack.find(stack)
     if (target := _target(found, organization_id, is_platform=is_platform)) is None:
-        entry = found.dnc().add_for_platform(e164, reason=reason, source="admin")
+        entry = found.dnc.add_for_platform(e164, reason=reason, source="admin")
     else:
-        entry = found.dnc().add(target, e164, reason=reason, source="admin")
+        entry = found.dnc.add(target, e164, reason=reason, source="admin")
     show(dnc_document(entry), as_json=as_json)
 
 
@@ -48,7 +49,7 @@ def remove(
     """Take a number off a list."""
     e164 = PhoneNumber.parse(number, field="number").e164
     found = Stack.find(stack)
-    found.dnc().remove(_target(found, organization_id, is_platform=is_platform), e164)
+    found.dnc.remove(_target(found, organization_id, is_platform=is_platform), e164)
     show({"number": e164, "removed": True}, as_json=as_json)
 
 

@@ -17,7 +17,9 @@ from cli.stack import StackNotFound
 from dialplane.aws.client import AwsError
 from dialplane.domain.errors import DialplaneError
 
-StackOption = Annotated[str, typer.Option("--stack", envvar="DIALPLANE_STACK", help="Name of the CloudFormation stack.")]
+StackOption = Annotated[
+    str, typer.Option("--stack", envvar="DIALPLANE_STACK", help="Name of the CloudFormation stack.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -74,7 +76,7 @@ def _console() -> Console:
     return Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
-def _text(value: Any) -> str:
+def _text(value: Any) -> str:  # noqa: PLR0911 - one return for each type
     match value:
         case None:
             return "-"
@@ -90,4 +92,3 @@ def _text(value: Any) -> str:
             return ", ".join(_text(each) for each in value) or "-"
         case _:
             return str(value)
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import boto3
@@ -82,7 +82,8 @@ class Stack:
         """The stack's wallets."""
         return ManageWalletUseCase(WalletStore(self.aws, self.tables), clock.now)
 
-    def dnc(self, sleep: Callable[[float], None] = time.sleep) -> ManageDncUseCase:
+    @property
+    def dnc(self) -> ManageDncUseCase:
         """The stack's do-not-call lists."""
         calls, destinations = CallStore(self.aws, self.tables), DestinationStore(self.aws, self.tables)
-        return ManageDncUseCase(destinations, calls, clock.now, sleep)
+        return ManageDncUseCase(destinations, calls, clock.now, time.sleep)
