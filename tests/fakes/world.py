@@ -203,7 +203,7 @@ class World:
         services: Iterable[str] = ("dynamodb",),
         sleep: Callable[[float], None] = time.sleep,
     ) -> BotoAwsClient:
-        """A client of this world whose calls to ``services`` have the injector's bad luck; retries wait by ``sleep``."""
+        """A client of this world whose calls to ``services`` have the injector's luck; retries wait by ``sleep``."""
         config = Config(retries={"total_max_attempts": 1})
         names: tuple[Any, ...] = ("dynamodb", "sqs", "secretsmanager", "stepfunctions")
         clients = {name: self.session.client(name, config=config) for name in names}
