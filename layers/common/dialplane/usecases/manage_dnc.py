@@ -25,9 +25,9 @@ class DncEntry:
     """A number that must not be called, who said so and when."""
 
     number: str
-    reason: str | None
     source: str
     added_at: datetime
+    reason: str | None = None
 
 
 class DestinationStore(Protocol):

@@ -1,0 +1,386 @@
+"""The `dialplane` command, command by command, on a stack with the demo organizations in it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from io import BytesIO
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+import pytest
+from botocore.exceptions import NoCredentialsError
+from typer.testing import CliRunner, Result
+
+from cli.main import app
+from cli.stack import Stack, StackNotFound
+from dialplane.domain.accounts import CarrierAccount
+from dialplane.runtime.carrier_accounts import CarrierAccounts
+from tests.fakes.world import ACCOUNT_SID, AUTH_TOKEN, SECRETS_PREFIX, World
+
+BODY = {"from_phone_number": "+15551234567", "to_phone_number": "+15550109999"}
+
+
+@pytest.fixture(autouse=True)
+def _stack(world: World) -> Iterator[None]:
+    """Whatever stack a command names is the world's."""
+    sqs = world.session.client("sqs")
+    queues = {
+        "CarrierEventsQueueUrl": "events",
+        "CarrierEventsDeadLetterQueueUrl": "events-dead",
+        "ReconcilerDeadLetterQueueUrl": "reconciler-dead",
+    }
+    urls = {output: sqs.create_queue(QueueName=name)["QueueUrl"] for output, name in queues.items()}
+    outputs = {**world.stack.outputs, **urls, "ReconcilerFunctionName": "reconciler"}
+    with patch.object(Stack, "find", lambda name: Stack(world.aws, outputs)):
+        yield
+    for url in urls.values():
+        sqs.delete_queue(QueueUrl=url)
+
+
+def run(*arguments: str, stdin: str | None = None) -> Result:
+    """Run a command and expect it to succeed."""
+    result = CliRunner().invoke(app, arguments, input=stdin)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def run_json(*arguments: str, stdin: str | None = None) -> Any:
+    """Run a command with --json and read what it prints."""
+    return json.loads(run(*arguments, "--json", stdin=stdin).stdout)
+
+
+def refusal(*arguments: str, stdin: str | None = None) -> str:
+    """Run a command that is to be refused: exit code 1 and one sentence on stderr."""
+    result = CliRunner().invoke(app, arguments, input=stdin)
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    return result.stderr
+
+
+def create_organization(*options: str) -> str:
+    """A fresh organization's id."""
+    return str(run_json("admin", "organization", "create", "Acme", *options)["id"])
+
+
+def test_a_customer_made_by_commands_alone_can_place_a_call(world: World) -> None:
+    organization = create_organization("--rate", "0.05", "--country", "US", "--country", "CA")
+    on = ("--organization", organization)
+    run("admin", "assistant", "put", "7", *on, "--name", "Reminder", "--welcome-message", "Hello.")
+    secret = json.dumps({"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN})
+    account = run_json("admin", "carrier-account", "create", *on, stdin=secret)["id"]
+    run("admin", "number", "put", "+15551112222", *on, "--carrier-account", account, "--assistant", "7")
+    run("admin", "deposit", "10.50", *on)
+    key = run_json("admin", "key", "create", *on, "--name", "CI", "--scope", "can_initiate_calls")["key"]
+
+    reply = world.initiate({**BODY, "from_phone_number": "+15551112222"}, key=key)
+
+    assert reply.status == 200
+    shown = run_json("admin", "organization", "show", organization)
+    assert shown["allowed_countries"] == ["CA", "US"]
+    assert shown["wallet"]["held"] == {"amount": "0.500000", "currency": "USD"}
+    assert shown["wallet"]["available"] == {"amount": "10.000000", "currency": "USD"}
+
+
+def test_a_key_is_shown_once_and_never_again(world: World) -> None:
+    organization = create_organization()
+    created = run_json("admin", "key", "create", "--organization", organization, "--name", "CI")
+
+    shown = run("admin", "organization", "show", organization, "--json").stdout
+
+    assert created["id"] in shown
+    assert created["key"].rpartition("_")[2] not in shown
+
+
+def test_a_revoked_key_opens_nothing(world: World) -> None:
+    on = ("--organization", world.demo.organization_id)
+    created = run_json("admin", "key", "create", *on, "--name", "CI")
+    assert world.manage("GET /wallet", "/wallet", key=created["key"]).status == 200
+
+    run("admin", "key", "revoke", *on, created["id"])
+
+    assert world.manage("GET /wallet", "/wallet", key=created["key"]).status == 401
+
+
+def test_a_suspended_organization_places_no_calls_until_it_is_activated(world: World) -> None:
+    run("admin", "organization", "suspend", world.demo.organization_id)
+    suspended = world.initiate(BODY).status
+    run("admin", "organization", "activate", world.demo.organization_id)
+
+    assert suspended == 403
+    assert world.initiate(BODY).status == 200
+
+
+def test_carrier_credentials_come_from_the_environment_and_go_to_the_secret_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "not-to-be-printed")
+    on = ("--organization", world.demo.organization_id)
+
+    result = run("admin", "carrier-account", "create", *on, "--api-base-url", "http://127.0.0.1:8090", "--json")
+
+    assert "not-to-be-printed" not in result.output
+    account_id = json.loads(result.stdout)["id"]
+    found = CarrierAccounts(world.aws, SECRETS_PREFIX).credentials(world.demo.organization_id, account_id)
+    assert found is not None
+    assert (found.auth_token, found.api_base_url) == ("not-to-be-printed", "http://127.0.0.1:8090")
+
+
+def test_a_carrier_account_without_credentials_is_refused(world: World) -> None:
+    assert "TWILIO_AUTH_TOKEN" in refusal(
+        "admin", "carrier-account", "create", "--organization", world.demo.organization_id, stdin="{}"
+    )
+
+
+def test_an_assistant_without_a_number_calls_from_the_first_one_that_names_it(world: World) -> None:
+    organization = create_organization()
+    on = ("--organization", organization)
+    run("admin", "assistant", "put", "7", *on, "--name", "Reminder", "--welcome-message", "Hello.")
+    secret = json.dumps({"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN})
+    account = run_json("admin", "carrier-account", "create", *on, stdin=secret)["id"]
+    for number in ("+15551113333", "+15551114444"):
+        run("admin", "number", "put", number, *on, "--carrier-account", account, "--assistant", "7")
+
+    (assistant,) = run_json("admin", "organization", "show", organization)["assistants"]
+
+    assert assistant["caller_number"] == "+15551113333"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("admin organization create Acme --rate 0,03", "decimal"),
+        ("admin organization create Acme --rate 0", "at least 1"),
+        ("admin organization create Acme --currency usd", "ISO 4217"),
+        ("admin organization create Acme --country USA", "USA"),
+        ("admin organization create Acme --number-type mobile", "premium_rate"),
+        ("admin organization show org_none", "no organization org_none"),
+        ("admin key create --organization org_none --name CI", "no organization org_none"),
+        ("admin key create --organization {org} --name CI --scope can_fly", "can_fly"),
+        ("admin key create --organization {org} --name CI --expires-at 2020-01-01T00:00:00Z", "past"),
+        ("admin key create --organization {org} --name CI --expires-at 2030-01-01", "offset"),
+        ("admin key revoke --organization {org} 00000000", "no key 00000000"),
+        ("admin assistant put 0 --organization {org} --name A --welcome-message Hi", "at least 1"),
+        ("admin assistant put 9 --organization {org} --name A --welcome-message Hi --engine chat", "relay"),
+        ("admin assistant put 9 --organization {org} --name A --welcome-message Hi --engine relay", "wss://"),
+        ("admin assistant put 9 --organization org_none --name A --welcome-message Hi", "no organization"),
+        ("admin number put +15551112222 --organization {org} --carrier-account acct_none", "no carrier account"),
+        ("admin number put +15551112222 --organization {org} --carrier-account {acct} --assistant 9", "no assistant 9"),
+        ("admin number put 5551112222 --organization {org} --carrier-account {acct}", "E.164"),
+        ("admin deposit --organization {org} -- -5", "decimal"),
+        ("admin deposit 0 --organization {org}", "more than 0"),
+        ("admin deposit 5 --organization org_none", "no organization"),
+        ("admin dnc add +15550109998", "--platform"),
+        ("admin dnc add +15550109998 --platform --organization {org}", "--platform"),
+        ("admin dnc add 5550109998 --platform", "E.164"),
+        ("admin dnc remove +15550109998 --organization {org}", "not on the do-not-call list"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence_and_changes_nothing(world: World, command: str, said: str) -> None:
+    entities = world.stack.provision.entities(world.demo.organization_id)
+    account = next(each.id for each in entities if isinstance(each, CarrierAccount))
+    before = world.fingerprint()
+
+    message = refusal(*command.format(org=world.demo.organization_id, acct=account).split(" "))
+
+    assert said in message
+    assert world.fingerprint() == before
+
+
+def test_a_deposit_with_a_key_is_made_once(world: World) -> None:
+    organization = create_organization()
+    command = ("admin", "deposit", "5", "--organization", organization, "--idempotency-key", "invoice-17")
+
+    assert run_json(*command)["id"] == run_json(*command)["id"]
+    assert run_json("admin", "organization", "show", organization)["wallet"]["deposited"]["amount"] == "5.000000"
+
+
+def test_a_deposit_is_in_the_organizations_own_currency(world: World) -> None:
+    organization = create_organization("--currency", "EUR")
+
+    entry = run_json("admin", "deposit", "5", "--organization", organization)
+
+    assert entry["amount"] == {"amount": "5.000000", "currency": "EUR"}
+
+
+def test_a_number_on_the_organizations_list_is_not_called_until_it_is_taken_off(world: World) -> None:
+    number = ("+15550109997", "--organization", world.demo.organization_id)
+    body = {**BODY, "to_phone_number": "+15550109997"}
+    run("admin", "dnc", "add", *number, "--reason", "asked")
+    refused = world.initiate(body).status
+    run("admin", "dnc", "remove", *number)
+
+    assert refused == 403
+    assert world.initiate(body).status == 200
+
+
+def test_the_platforms_list_holds_for_everyone_and_waits_out_every_dial(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    body = {**BODY, "to_phone_number": "+15550109996"}
+
+    run("admin", "dnc", "add", "+15550109996", "--platform")
+
+    assert waits == [12.0]  # the ten seconds in which a committed call may be dialed, and two for clocks that differ
+    assert world.initiate(body).status == 403
+    second = {**body, "from_phone_number": "+15557654321"}
+    assert world.initiate(second, key=world.demo.second_api_key).status == 403
+    run("admin", "dnc", "remove", "+15550109996", "--platform")
+    assert world.initiate(body).status == 200
+
+
+def carrier_event(status: str) -> str:
+    """A message as the webhook queues it."""
+    return json.dumps(
+        {
+            "carrier": "twilio",
+            "organization_id": "org_x",
+            "carrier_account_id": "acct_x",
+            "call_id": "call_x",
+            "source": "callback",
+            "received_at": "2026-11-20T09:00:00.000Z",
+            "fields": {"CallSid": "CA" + "1" * 32, "AccountSid": ACCOUNT_SID, "CallStatus": status},
+        }
+    )
+
+
+def test_dead_letters_are_listed_with_their_reason_and_without_their_contents(world: World) -> None:
+    sqs = world.session.client("sqs")
+    url = sqs.get_queue_url(QueueName="events-dead")["QueueUrl"]
+    for body in (carrier_event("hovering"), "+15550109995 is no JSON", carrier_event("ringing")):
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+
+    listed = run("dlq", "list", "carrier-events", "--json").stdout
+    again = run_json("dlq", "list", "carrier-events")["messages"]
+
+    reasons = {each["reason"].split(";")[0].split(":")[0] for each in json.loads(listed)["messages"]}
+    assert reasons == {"unknown Twilio CallStatus 'hovering'", "not a carrier event", "understood"}
+    assert "+15550109995" not in listed
+    assert len(again) == 3  # listing takes nothing away
+
+
+def test_redriven_carrier_events_are_back_in_the_queue_and_gone_from_the_dead(world: World) -> None:
+    sqs = world.session.client("sqs")
+    url = sqs.get_queue_url(QueueName="events-dead")["QueueUrl"]
+    body = carrier_event("ringing")
+    sqs.send_message(QueueUrl=url, MessageBody=body)
+
+    assert run_json("dlq", "redrive", "carrier-events") == {"redriven": 1}
+
+    (message,) = sqs.receive_message(QueueUrl=Stack.find("any").output("CarrierEventsQueueUrl"))["Messages"]
+    assert message["Body"] == body
+    assert run_json("dlq", "list", "carrier-events") == {"messages": []}
+
+
+class ReconcilerInvocations:
+    """Lambda, as far as the command uses it."""
+
+    def __init__(self, payload: Any, *, is_failure: bool = False) -> None:
+        self.reply = {"Payload": BytesIO(json.dumps(payload).encode())} | (
+            {"FunctionError": "Unhandled"} if is_failure else {}
+        )
+        self.invoked: list[str] = []
+
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - boto3's names
+        """Run it."""
+        self.invoked.append(FunctionName)
+        return self.reply
+
+
+@pytest.fixture
+def reconciler(monkeypatch: pytest.MonkeyPatch) -> ReconcilerInvocations:
+    """The reconciler function, which finds nothing to do."""
+    function = ReconcilerInvocations({"checked": 0, "settled": 0})
+    monkeypatch.setattr(boto3, "client", lambda service, config: function)
+    return function
+
+
+def test_failed_runs_of_the_reconciler_are_made_up_for_by_one_run(
+    world: World, reconciler: ReconcilerInvocations
+) -> None:
+    sqs = world.session.client("sqs")
+    url = sqs.get_queue_url(QueueName="reconciler-dead")["QueueUrl"]
+    failure = {"requestContext": {"condition": "RetriesExhausted"}, "responsePayload": {"errorType": "AwsError"}}
+    sqs.send_message(QueueUrl=url, MessageBody=json.dumps(failure))
+    sqs.send_message(
+        QueueUrl=url,
+        MessageBody="{}",
+        MessageAttributes={"ERROR_CODE": {"DataType": "String", "StringValue": "ThrottlingException"}},
+    )
+
+    reasons = {each["reason"] for each in run_json("dlq", "list", "reconciler")["messages"]}
+    done = run_json("dlq", "redrive", "reconciler")
+
+    assert reasons == {"RetriesExhausted: AwsError", "the scheduler could not start it: ThrottlingException"}
+    assert done == {"redriven": 2, "run": {"checked": 0, "settled": 0}}
+    assert reconciler.invoked == ["reconciler"]
+    assert run_json("dlq", "list", "reconciler") == {"messages": []}
+
+
+def test_reconcile_says_what_the_run_did(reconciler: ReconcilerInvocations) -> None:
+    assert run_json("reconcile") == {"checked": 0, "settled": 0}
+
+
+def test_a_run_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    function = ReconcilerInvocations({"errorType": "AwsError", "errorMessage": "…"}, is_failure=True)
+    monkeypatch.setattr(boto3, "client", lambda service, config: function)
+
+    assert "AwsError" in refusal("reconcile")
+
+
+def test_doctor_names_what_is_wrong_and_exits_with_1(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = {**Stack.find("any").outputs, "PublicBaseUrl": "http://127.0.0.1:9"}
+    monkeypatch.setattr(Stack, "find", lambda name: Stack(world.aws, outputs))
+
+    result = CliRunner().invoke(app, ["doctor", "--organization", world.demo.organization_id, "--json"])
+
+    checks = {each["check"]: each["ok"] for each in json.loads(result.stdout)["checks"]}
+    assert result.exit_code == 1
+    assert checks == {
+        "tables": True,
+        "secrets": True,
+        "dead letters": True,
+        "public address": False,
+        "carrier accounts": True,
+    }
+
+
+def test_tables_are_for_people(world: World) -> None:
+    organization = create_organization("--rate", "0.05")
+
+    shown = run("admin", "organization", "show", organization).stdout
+
+    assert "0.050000 USD" in shown
+    assert organization in shown
+
+
+@pytest.mark.parametrize("failure", [StackNotFound("no such stack"), NoCredentialsError()])
+def test_a_stack_that_cannot_be_reached_is_no_traceback(failure: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(name: str) -> Stack:
+        raise failure
+
+    monkeypatch.setattr(Stack, "find", find)
+
+    assert str(failure) in refusal("admin", "organization", "show", "org_x")
+
+
+def test_a_stack_of_something_else_is_said_to_be_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stack, "find", lambda name: Stack(world.aws, {}))
+
+    assert "not a Dialplane stack" in refusal("admin", "organization", "show", "org_x")
+
+
+def test_suspending_keeps_everything_else(world: World) -> None:
+    organization = create_organization("--rate", "0.07", "--number-type", "toll_free")
+    before = world.stack.provision.organization(organization)
+
+    run("admin", "organization", "suspend", organization)
+
+    assert world.stack.provision.organization(organization) == replace(before, is_active=False)
