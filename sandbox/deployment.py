@@ -1,5 +1,6 @@
 """Build the real template with SAM and deploy it to the emulator. Describes no resource: only template.yaml does."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -7,7 +8,9 @@ import platform
 import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +102,7 @@ class Deployment:
 
     def deploy(self, emulator: Emulator, parameters: Mapping[str, str]) -> dict[str, str]:
         """Deploy the built template and return the stack's outputs. Raises DeploymentFailed."""
-        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)  # noqa: S106
+        session = _session()
         session.client("s3", endpoint_url=emulator.url).create_bucket(Bucket=ARTEFACTS_BUCKET)
         self._sam(
             "deploy",
@@ -141,6 +144,26 @@ class Deployment:
         if finished.returncode:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
             raise DeploymentFailed(f"sam {command} failed.\n{tail}\n(whole log: {log})")
+
+
+def warm_up(api_url: str, emulator: Emulator, worker_name: str) -> None:
+    """Have each function that a call needs started once, by requests they refuse and by a batch of nothing."""
+    paths = ["/calls/initiate", "/wallet/deposits", "/twiml/twilio/none/none/none", "/status/twilio/none/none/none"]
+    client = _session().client("lambda", endpoint_url=emulator.url)
+    with ThreadPoolExecutor() as pool:
+        pool.submit(client.invoke, FunctionName=worker_name, Payload=b'{"Records": []}')
+        for path in paths:
+            pool.submit(_post_nothing, api_url + path)
+
+
+def _post_nothing(url: str) -> None:
+    # A refusal is what is expected; that something answers at all is for the first call to show.
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, data=b"", timeout=30):  # noqa: S310
+        pass
+
+
+def _session() -> boto3.Session:
+    return boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)  # noqa: S106
 
 
 def host_architecture() -> str:

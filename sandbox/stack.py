@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dialplane.aws.client import AwsClient, HttpAwsClient
-from sandbox.deployment import REGION, ROOT, STACK_NAME, Deployment, Emulator
+from sandbox.deployment import REGION, ROOT, STACK_NAME, Deployment, Emulator, warm_up
 from sandbox.processes import LOOPBACK, Processes, reserved_ports
 
 EMULATOR, CARRIERS, FRONT_DOOR = "ministack", "carriers", "front-door"
@@ -44,7 +44,7 @@ class Pace:
     shorter than in production so that a lost callback is noticed while somebody is watching.
     """
 
-    carriers_speed: float = 10.0
+    carriers_speed: float = 4.0
     check_interval_seconds: int = 5
     placement_grace_seconds: int = 5
 
@@ -150,6 +150,8 @@ class Sandbox:
         }
         outputs = self._timed("deployed to the emulated AWS with SAM", lambda: deployment.deploy(emulator, parameters))
         self._start_front_door(front_door_port, emulator, outputs["ApiId"])
+        # Cold, each would take a second or two, and the first call's callbacks would overtake one another.
+        self._timed("functions warmed up", lambda: warm_up(api_url, emulator, outputs["StatusWorkerFunctionName"]))
         state = SandboxState(
             api_url=api_url,
             console_url=None,
