@@ -54,17 +54,16 @@ class Emulator:
 class Deployment:
     """One build folder and the stack made from it."""
 
-    def __init__(self, directory: Path, logs: Path) -> None:
+    def __init__(self, directory: Path, logs: Path, *, python_version: str | None = None) -> None:
+        """``python_version`` is that of whatever will run the functions: by default this very interpreter."""
+        self._python_version = python_version or f"{sys.version_info.major}.{sys.version_info.minor}"
         self._build = directory / "build"
         self._cache = directory / "cache"
         self._logs = logs
 
     def build(self) -> None:
-        """Build for the interpreter and processor of this machine, since the emulator runs functions with both.
-
-        Raises DeploymentFailed.
-        """
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        """Build for the processor of this machine, since the emulator runs functions on it. Raises DeploymentFailed."""
+        version = self._python_version
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
         environment |= {
             "SAM_CLI_TELEMETRY": "0",
@@ -91,7 +90,7 @@ class Deployment:
 
     def _convert_state_machines(self) -> None:
         """Hand the emulator JSON: AWS reads state machines as YAML too, MiniStack 1.5.33 does not."""
-        template = self._build / "template.yaml"
+        template = self.template
         text = template.read_text()
         for source in sorted((ROOT / "statemachines").glob("*.asl.yaml")):
             converted = self._build / f"{source.stem}.json"
@@ -107,7 +106,7 @@ class Deployment:
         self._sam(
             "deploy",
             emulator.environment(),
-            template_file=self._build / "template.yaml",
+            template_file=self.template,
             parameters=parameters,
             stack_name=STACK_NAME,
             s3_bucket=ARTEFACTS_BUCKET,
@@ -117,6 +116,24 @@ class Deployment:
         )
         stacks = session.client("cloudformation", endpoint_url=emulator.url).describe_stacks(StackName=STACK_NAME)
         return {output["OutputKey"]: output["OutputValue"] for output in stacks["Stacks"][0]["Outputs"]}
+
+    @property
+    def template(self) -> Path:
+        """The built template."""
+        return self._build / "template.yaml"
+
+    def function_variables(self, emulator: Emulator) -> dict[str, dict[str, str]]:
+        """The environment of each deployed function by its logical id, as `sam local --env-vars` reads it."""
+        session = _session()
+        stack = session.client("cloudformation", endpoint_url=emulator.url)
+        functions = session.client("lambda", endpoint_url=emulator.url)
+        return {
+            resource["LogicalResourceId"]: functions.get_function_configuration(
+                FunctionName=resource["PhysicalResourceId"]
+            )["Environment"]["Variables"]
+            for resource in stack.describe_stack_resources(StackName=STACK_NAME)["StackResources"]
+            if resource["ResourceType"] == "AWS::Lambda::Function"
+        }
 
     def _sam(
         self,

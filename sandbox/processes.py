@@ -53,10 +53,10 @@ class Processes:
         """Whether the recorded process is alive."""
         return self._pid(name) is not None
 
-    def wait_until_listening(self, name: str, port: int, *, seconds_max: float) -> None:
+    def wait_until_listening(self, name: str, port: int, *, seconds_max: float, host: str = LOOPBACK) -> None:
         """Return once the port accepts connections. Raises ProcessFailed when the process ends or takes too long."""
         deadline = time.monotonic() + seconds_max
-        while not is_listening(port):
+        while not is_listening(port, host):
             if not self.is_running(name):
                 raise ProcessFailed(f"{name} ended while starting.\n{self.log_tail(name)}")
             if time.monotonic() > deadline:
@@ -117,11 +117,11 @@ def _born(pid: int) -> str:
     return listing.stdout.strip()
 
 
-def is_listening(port: int) -> bool:
-    """Whether something accepts connections on this loopback port."""
+def is_listening(port: int, host: str = LOOPBACK) -> bool:
+    """Whether something accepts connections on this port."""
     with socket.socket() as probe:
         probe.settimeout(0.5)
-        return probe.connect_ex((LOOPBACK, port)) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
 @contextlib.contextmanager
