@@ -66,6 +66,7 @@ def _first_organization(stack: Stack, secret: Mapping[str, str]) -> tuple[str, s
             language="en-US",
             caller_number=CALLER_NUMBERS[1],
             max_duration_seconds=600,
+            machine_detection=True,
         )
     )
     account = provision.create_carrier_account(organization.id, carrier="twilio", name="Main account", secret=secret)

@@ -5,7 +5,6 @@ Bodies are problem documents (RFC 9457) with the members ``code`` and ``request_
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -73,7 +72,7 @@ def internal_problem(request: HttpRequest) -> HttpResponse:
 
 
 def _title(error: DialplaneError) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", " ", type(error).__name__).capitalize()
+    return error.code.replace("_", " ").capitalize()
 
 
 def _members(error: DialplaneError) -> Mapping[str, Any]:
@@ -99,4 +98,6 @@ def _headers(error: DialplaneError, status: int) -> dict[str, str]:
         headers["www-authenticate"] = 'Bearer realm="dialplane"'
     if error.is_replay:
         headers["idempotent-replayed"] = "true"
+    if "call_id" in error.details:
+        headers["location"] = f"/calls/{error.details['call_id']}"
     return headers
