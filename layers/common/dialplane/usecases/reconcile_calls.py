@@ -21,15 +21,21 @@ logger = logging.getLogger(__name__)
 CHECKS_PER_RUN = 100
 _INTERVAL_DOUBLINGS_MAX = 3
 _CLOCK_TOLERANCE = timedelta(seconds=5)
+# The longest that any carrier takes, after a call's end, to show which addresses it requested for it.
+_RECORD_DELAY = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
 class CarrierCall:
-    """A call as the carrier's own records have it; ``fields`` are its words about it, as a callback has them."""
+    """A call as the carrier's own records have it; ``fields`` are its words about it, as a callback has them.
+
+    ``ended_at`` is None while the call lasts.
+    """
 
     carrier_call_id: str
     created_at: datetime | None
     fields: Mapping[str, str]
+    ended_at: datetime | None = None
 
 
 class CarrierRecords(Protocol):
@@ -141,8 +147,9 @@ class ReconcileCallsUseCase:
     def _recognize(self, call: Call, candidates: Sequence[CarrierCall], records: CarrierRecords) -> CarrierCall | None:
         """The candidate in whose requested addresses our call id stands.
 
-        Carriers show those addresses late. Once the grace has passed a single candidate without any is ours; of
-        several none is taken, and the call stays unconfirmed until one of them has shown whose it is.
+        Carriers show those addresses late, and until then the only candidate may be somebody else's call between the
+        same two numbers. Once they are overdue a single candidate without any is ours; of several none is taken, and
+        the call stays unconfirmed until one of them has shown whose it is.
         """
         silent = []
         for candidate in candidates:
@@ -151,7 +158,10 @@ class ReconcileCallsUseCase:
                 return candidate
             if not urls:
                 silent.append(candidate)
-        return silent[0] if len(silent) == len(candidates) == 1 and self._is_grace_over(call) else None
+        return silent[0] if len(silent) == len(candidates) == 1 and self._is_record_due(silent[0]) else None
+
+    def _is_record_due(self, candidate: CarrierCall) -> bool:
+        return candidate.ended_at is not None and self.now() >= candidate.ended_at + _RECORD_DELAY
 
     def _is_unclaimed(self, call: Call, candidate: CarrierCall) -> bool:
         owner = self.calls.find_by_carrier_call_id(call.organization_id, candidate.carrier_call_id)
@@ -163,10 +173,7 @@ class ReconcileCallsUseCase:
 
     def _is_certainly_not_placed(self, call: Call) -> bool:
         """Twice not found, and longer ago than any carrier takes to show a call in its lists."""
-        return call.checks_made >= 1 and self._is_grace_over(call)
-
-    def _is_grace_over(self, call: Call) -> bool:
-        return self.now() >= call.dial_deadline + self.placement_grace
+        return call.checks_made >= 1 and self.now() >= call.dial_deadline + self.placement_grace
 
     def _release(self, call: Call) -> bool:
         at = self.now()
@@ -186,4 +193,4 @@ class ReconcileCallsUseCase:
 
     def _is_stuck(self, call: Call) -> bool:
         lifetime = timedelta(seconds=call.ring_timeout_seconds + call.time_limit_seconds)
-        return self.now() > call.dial_deadline + lifetime + 4 * self.placement_grace
+        return self.now() > call.dial_deadline + lifetime + _RECORD_DELAY + 4 * self.placement_grace

@@ -251,7 +251,8 @@ def _to_carrier_call(resource: Mapping[str, Any]) -> CarrierCall:
         fields = call_resource_to_fields(resource)
     except InvalidCallback as error:
         raise _unavailable(str(error)) from error
-    return CarrierCall(fields["CallSid"], parse_time(resource.get("date_created")), fields)
+    created_at, ended_at = parse_time(resource.get("date_created")), parse_time(resource.get("end_time"))
+    return CarrierCall(fields["CallSid"], created_at, fields, ended_at)
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:
