@@ -157,7 +157,9 @@ class Checkers:
             self._check_against_carrier(call, by_call.get(call_id))
         wallet, holds, _ = self.wallet_items()
         require("I7", wallet["held_micros"] == 0 and not holds, f"held: {wallet} {holds}")
-        open_calls = [item["open_calls"] for item in stored_items(self.world.tables.destinations) if "open_calls" in item]
+        open_calls = [
+            item["open_calls"] for item in stored_items(self.world.tables.destinations) if "open_calls" in item
+        ]
         require("I7", not any(open_calls), f"destinations list open calls: {open_calls}")
         self.looks["quiet ends"] += 1
 

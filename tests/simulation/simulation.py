@@ -457,4 +457,3 @@ def spread(schedules: Sequence[Schedule], at_most: int, seed: int = 0) -> list[S
     if len(schedules) <= at_most:
         return list(schedules)
     return random.Random(seed).sample(list(schedules), at_most)  # noqa: S311 - repeatable, not secret
-

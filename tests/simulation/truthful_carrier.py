@@ -35,8 +35,8 @@ _LIVES: dict[str, tuple[tuple[str, int], ...]] = {
     NO_ANSWER: (("initiated", 1), ("ringing", 2), ("no-answer", 32)),
 }
 _TERMINAL = ("completed", "busy", "no-answer", "failed", "canceled")
-# Twilio promises its record of a call's events only this long after the call's end.
-_EVENTS_DELAY = timedelta(minutes=15)
+# Twilio promises its record of a call's events 15 minutes after the call's end; here it is nearly as late as that.
+_EVENTS_DELAY = timedelta(minutes=14)
 # Lists lag behind; our grace is longer than that.
 _LIST_DELAY = timedelta(seconds=30)
 
@@ -104,7 +104,8 @@ class Leg:
         resource: dict[str, Any] = {"sid": self.carrier_call_id, "account_sid": ACCOUNT_SID, "status": status}
         if status in _TERMINAL:
             resource |= {"duration": str(self.duration_seconds), "end_time": format_datetime(self.ended_at)}
-        return CarrierCall(self.carrier_call_id, self.created_at, call_resource_to_fields(resource))
+        ended_at = self.ended_at if self.ended_at <= now else None
+        return CarrierCall(self.carrier_call_id, self.created_at, call_resource_to_fields(resource), ended_at)
 
 
 @dataclass
