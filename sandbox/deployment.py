@@ -163,12 +163,10 @@ class Deployment:
             raise DeploymentFailed(f"sam {command} failed.\n{tail}\n(whole log: {log})")
 
 
-def warm_up(api_url: str, emulator: Emulator, worker_name: str) -> None:
-    """Have each function that a call needs started once, by requests they refuse and by a batch of nothing."""
+def warm_up(api_url: str) -> None:
+    """Have each function behind the API started once, by requests it refuses."""
     paths = ["/calls/initiate", "/wallet/deposits", "/twiml/twilio/none/none/none", "/status/twilio/none/none/none"]
-    client = _session().client("lambda", endpoint_url=emulator.url)
     with ThreadPoolExecutor() as pool:
-        pool.submit(client.invoke, FunctionName=worker_name, Payload=b'{"Records": []}')
         for path in paths:
             pool.submit(_post_nothing, api_url + path)
 

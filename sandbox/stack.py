@@ -151,7 +151,7 @@ class Sandbox:
         outputs = self._timed("deployed to the emulated AWS with SAM", lambda: deployment.deploy(emulator, parameters))
         self._start_front_door(front_door_port, emulator, outputs["ApiId"])
         # Cold, each would take a second or two, and the first call's callbacks would overtake one another.
-        self._timed("functions warmed up", lambda: warm_up(api_url, emulator, outputs["StatusWorkerFunctionName"]))
+        self._timed("functions warmed up", lambda: warm_up(api_url))
         state = SandboxState(
             api_url=api_url,
             console_url=None,

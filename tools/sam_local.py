@@ -10,6 +10,7 @@ StatusWebhookFunction.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import re
@@ -56,11 +57,16 @@ def docker_gateway() -> str:
     """Return the address of this machine on Docker's bridge. Raises CannotRun without a Docker daemon."""
     if shutil.which("docker") is None:
         raise CannotRun("needs Docker, and there is no `docker` on PATH. `make up` runs everything without it.")
-    command = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
+    command = ["docker", "network", "inspect", "bridge", "--format", "{{json (index .IPAM.Config 0)}}"]
     asked = subprocess.run(command, capture_output=True, text=True, check=False)
     if asked.returncode:
         raise CannotRun(f"needs a running Docker daemon. `make up` runs everything without it.\n{asked.stderr.strip()}")
-    return asked.stdout.strip()
+    bridge = json.loads(asked.stdout)
+    # Some daemons do not write the gateway down; it is the subnet's first address then.
+    gateway = bridge.get("Gateway") or str(next(ipaddress.ip_network(bridge["Subnet"]).hosts()))
+    if not ipaddress.ip_address(gateway).is_private:
+        raise CannotRun(f"Docker's bridge has the public address {gateway}; the emulator must not listen there.")
+    return gateway
 
 
 def function_for(event: Path) -> str:
