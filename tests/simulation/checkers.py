@@ -148,7 +148,7 @@ class Checkers:
         """I2b and I7: every call has ended, in agreement with the carrier's log, and nothing is held."""
         calls = self.calls()
         by_call = {leg.call_id: leg for leg in legs}
-        for call_id, leg in by_call.items():
+        for call_id in by_call:
             require("I2b", call_id in calls, f"the carrier placed {call_id}, which is not on record")
         for call_id, call in calls.items():
             status = call["status"]
