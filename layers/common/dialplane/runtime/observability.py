@@ -13,7 +13,6 @@ logger.setLevel(logging.INFO)
 logging.basicConfig(format="%(levelname)s %(name)s %(message)s")
 
 _ids: dict[str, str] = {}
-_make_record = logging.getLogRecordFactory()
 
 
 def begin(**ids: str) -> None:
@@ -22,10 +21,13 @@ def begin(**ids: str) -> None:
     _ids.update(ids)
 
 
-def _record_with_ids(*args: object, **kwargs: object) -> logging.LogRecord:
-    record = _make_record(*args, **kwargs)
-    record.__dict__.update(_ids)
-    return record
+def _add_ids(record: logging.LogRecord) -> bool:
+    for name, value in _ids.items():
+        # What a line says of itself comes first. A record factory would be called before that is known, and then
+        # logging refuses the line that names an id of its own.
+        record.__dict__.setdefault(name, value)
+    return True
 
 
-logging.setLogRecordFactory(_record_with_ids)
+for _handler in logging.getLogger().handlers:
+    _handler.addFilter(_add_ids)
