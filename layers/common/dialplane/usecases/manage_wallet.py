@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from dialplane.domain.idempotency import IdempotencyKey, IdempotencyRecord
 from dialplane.domain.ids import new_id
 from dialplane.domain.wallets import Difference, Hold, LedgerEntry, LedgerEntryKind, Wallet, reconcile
 
+_CURRENCY = re.compile(r"[A-Z]{3}")
 DEPOSIT_MICROS_MAX = 1_000_000_000_000
 _RECONCILE_TRIES = 5
 
@@ -66,6 +68,9 @@ class ManageWalletUseCase:
         """
         if not 0 < micros <= DEPOSIT_MICROS_MAX:
             raise ValueInvalid("amount must be more than 0 and at most 1000000.", field="amount")
+        # The first deposit gives a wallet its currency for good.
+        if _CURRENCY.fullmatch(currency) is None:
+            raise ValueInvalid("currency must be an ISO 4217 code, such as USD.", field="currency")
         wallet = self.wallets.get(organization_id)
         if wallet is not None and wallet.currency != currency:
             raise ValueInvalid(f"currency must be {wallet.currency}, the currency of this wallet.", field="currency")
