@@ -21,9 +21,11 @@ HOP_BY_HOP = frozenset(
     "connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade".split()  # noqa: SIM905
 ) | {"host", "content-length"}
 CARRIER_PATHS = ("/twiml/", "/status/")
-# The emulator starts one process per request in flight. Waiting here costs nothing; hundreds of interpreters do.
-# Carriers have places of their own: a call waiting for its carrier must not keep that carrier's callback waiting.
-REQUESTS_IN_FLIGHT_MAX = 12
+# The emulator starts one process per request in flight, and its cold start is a second of a core. A few warm ones serve
+# a burst sooner than dozens that start; whoever has to wait, waits here. Carriers have places of their own: a call
+# waiting for its carrier must not keep that carrier's callback waiting, and they give up after 15 seconds.
+CUSTOMERS_IN_FLIGHT_MAX = 8
+CARRIERS_IN_FLIGHT_MAX = 4
 
 HTTP = web.AppKey("HTTP", aiohttp.ClientSession)
 
@@ -35,8 +37,8 @@ class FrontDoor:
         emulator = URL(emulator_url)
         self._emulator_url = emulator_url
         self._api_host = f"{api_id}.execute-api.localhost:{emulator.port}"
-        self._customers = asyncio.Semaphore(REQUESTS_IN_FLIGHT_MAX)
-        self._carriers = asyncio.Semaphore(REQUESTS_IN_FLIGHT_MAX)
+        self._customers = asyncio.Semaphore(CUSTOMERS_IN_FLIGHT_MAX)
+        self._carriers = asyncio.Semaphore(CARRIERS_IN_FLIGHT_MAX)
 
     async def forward(self, request: web.Request) -> web.Response:
         """Send the request on and its answer back; 502 when the emulator does not answer."""
