@@ -7,6 +7,7 @@ I12 replays, I13 refusals for money.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,14 +35,14 @@ class Violation(AssertionError):
         self.invariant = invariant
 
 
-@dataclass(frozen=True)
+@dataclass
 class Attempt:
-    """One request of a client and its answer; no answer when the process died first."""
+    """One request of a client and its answer; no answer while it runs, and none ever when the process died."""
 
     key: str | None
     destination: str
     body: Mapping[str, Any]
-    reply: Reply | None
+    reply: Reply | None = None
 
 
 def require(invariant: str, holds: bool, message: str) -> None:
@@ -57,6 +58,8 @@ class Checkers:
     world: World
     seen_calls: dict[str, dict[str, Any]] = field(default_factory=dict)
     acknowledged_dnc: set[str] = field(default_factory=set)
+    lowest_available: int = 0
+    """Since the client's request began: a refusal for money must have been true at some instant of it."""
     looks: Counter[str] = field(default_factory=Counter)
 
     # ---- what is stored ---------------------------------------------------------------------------------------------
@@ -85,6 +88,7 @@ class Checkers:
     def _check_money(self) -> None:
         wallet, holds, ledger = self.wallet_items()
         deposited, available = wallet["deposited_micros"], wallet["available_micros"]
+        self.lowest_available = min(self.lowest_available, available)
         held, spent = wallet["held_micros"], wallet["spent_micros"]
         require("I1", deposited == available + held + spent, f"deposited is not available + held + spent: {wallet}")
         require("I1", min(wallet.values()) >= 0, f"a figure is negative: {wallet}")
@@ -120,7 +124,7 @@ class Checkers:
     # ---- after a step -----------------------------------------------------------------------------------------------
 
     def after_step(self, legs: Sequence[Leg], attempts: Sequence[Attempt]) -> None:
-        """Also I2: no more accepted dials than the client's own list of keys allows."""
+        """Also I2, no more accepted dials than the client's own list of keys allows, and I12, one body for a key."""
         self.at_every_instant()
         wanted: dict[str, set[object]] = {}
         for number, attempt in enumerate(attempts):
@@ -128,6 +132,11 @@ class Checkers:
         for destination, dials in Counter(leg.request.destination for leg in legs).items():
             keys = wanted.get(destination, set())
             require("I2", dials <= len(keys), f"{dials} dials to {destination} for the keys {keys}")
+        bodies: dict[str, set[str]] = {}
+        for attempt in attempts:
+            if attempt.key is not None and attempt.reply is not None and attempt.reply.status in (200, 202):
+                bodies.setdefault(attempt.key, set()).add(json.dumps(attempt.body))
+        require("I12", all(len(each) == 1 for each in bodies.values()), f"one key served two bodies: {bodies}")
         per_call = Counter(leg.call_id for leg in legs)
         require("I2", max(per_call.values(), default=0) <= 1, f"a call was dialled twice: {per_call}")
 
@@ -139,8 +148,8 @@ class Checkers:
         """I13 and I14: what a client was just told."""
         require("I14", reply.status != 500 or luck_is_bad, f"500 without a fault: {reply.body}")
         if reply.status == 402:
-            wallet, _, _ = self.wallet_items()
-            require("I13", wallet["available_micros"] < HOLD_MICROS, f"402 with {wallet} for {HOLD_MICROS}")
+            lowest = self.lowest_available
+            require("I13", lowest < HOLD_MICROS, f"402 for {HOLD_MICROS}, but no less than {lowest} was available")
 
     # ---- when everything is quiet -----------------------------------------------------------------------------------
 
