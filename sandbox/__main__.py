@@ -20,7 +20,7 @@ def main() -> int:
         if command == "down":
             print("The sandbox is stopped." if sandbox.stop() else "The sandbox was not running.")
         elif command == "up" and (running := sandbox.state()) is not None:
-            print("The sandbox is running already.")
+            print("The sandbox is running already; make reset builds it anew.")
             print_summary(running)
         else:
             started = time.monotonic()

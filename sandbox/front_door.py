@@ -95,7 +95,9 @@ def main() -> None:
     parser.add_argument("--api-id", required=True)
     options = parser.parse_args()
     # Loopback only, and not an option: whoever reaches this port can spend the demo wallets.
-    web.run_app(build_app(options.emulator_url, options.api_id), host=LOOPBACK, port=options.port, print=None)
+    app = build_app(options.emulator_url, options.api_id)
+    # Clients keep connections open; without the last argument the end would wait a minute for them.
+    web.run_app(app, host=LOOPBACK, port=options.port, print=None, shutdown_timeout=1.0)
 
 
 if __name__ == "__main__":
