@@ -3,40 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
-from unittest.mock import patch
 from urllib.parse import parse_qsl
 
-import boto3
 import pytest
 from twilio.request_validator import RequestValidator
 
-from dialplane.aws.boto import BotoAwsClient
 from dialplane.carriers.twilio.api import TwilioApi
 from dialplane.carriers.twilio.callbacks import to_call_event
 from dialplane.domain.calls import Call
-from dialplane.domain.carrier import DialRequest, Placed
 from dialplane.domain.statuses import CallStatus
 from dialplane.domain.times import from_text
 from dialplane.domain.wallets import reconcile
 from dialplane.dynamodb.calls import CallStore
-from dialplane.dynamodb.tables import Tables
 from dialplane.dynamodb.wallets import WalletStore
 from dialplane.runtime.carrier_events import CarrierMessage
 from functions.initiate import app as initiate_app
 from functions.manage import app as manage_app
 from functions.status import completion, reconciler, webhook, worker
 from functions.twiml import app as twiml_app
-from sandbox.carriers.embedded import SimulatedCarriers
 from tests.fakes import event_world
-from tests.fakes.event_files import ENVIRONMENT, EXAMPLES, FOLDER, Example, files
-from tests.fakes.ministack import running_ministack
-from tests.fakes.template import create_tables, resources
+from tests.fakes.emulated import Emulated
+from tests.fakes.emulated import emulated as emulated_aws
+from tests.fakes.event_files import EXAMPLES, FOLDER, Example, files
+from tests.fakes.template import resources
 
 # From the special to the general: the first prefix of a file's name decides.
 MODULES: dict[str, ModuleType] = {
@@ -51,86 +44,34 @@ MODULES: dict[str, ModuleType] = {
 BY_NAME = {example.name: example for example in EXAMPLES}
 
 
-@dataclass
-class Emulated:
-    """The emulated AWS and the simulated carrier that the handlers talk to."""
+def invoke(name: str) -> Any:
+    """Run a file of the folder through its function's handler."""
+    module = next(module for prefix, module in MODULES.items() if name.startswith(f"{prefix}_"))
+    return module.lambda_handler(json.loads((FOLDER / f"{name}.json").read_text()), None)
 
-    aws: BotoAwsClient
-    tables: Tables
-    carrier_url: str
 
-    def refill(self) -> None:
-        """Start over: the tables as `event_world` has them, and nothing that a handler has kept."""
-        event_world.empty(self.aws, self.tables)
-        event_world.fill(self.aws, self.tables, carrier_url=self.carrier_url)
-        self.aws.call("sqs", "PurgeQueue", {"QueueUrl": os.environ["CARRIER_EVENTS_QUEUE_URL"]})
-        for module in MODULES.values():
-            for name in ("_use_case", "_api", "_endpoint"):
-                if hasattr(module, name):
-                    getattr(module, name).cache_clear()
-
-    def invoke(self, name: str) -> Any:
-        """Run a file of the folder through its function's handler."""
-        module = next(module for prefix, module in MODULES.items() if name.startswith(f"{prefix}_"))
-        return module.lambda_handler(json.loads((FOLDER / f"{name}.json").read_text()), None)
-
-    def call(self, call_id: str) -> Call:
-        """A call as it is stored."""
-        call = CallStore(self.aws, self.tables).get(event_world.ORGANIZATION_ID, call_id)
-        assert call is not None
-        return call
-
-    def queued(self) -> list[CarrierMessage]:
-        """What the webhook has queued."""
-        query = {"QueueUrl": os.environ["CARRIER_EVENTS_QUEUE_URL"], "MaxNumberOfMessages": 10}
-        return [
-            CarrierMessage.from_body(each["Body"]) for each in self.aws.call("sqs", "ReceiveMessage", query)["Messages"]
-        ]
-
-    def items(self) -> dict[str, Any]:
-        """Every item of every table."""
-        names = [getattr(self.tables, name) for name in Tables.__dataclass_fields__]
-        return {name: self.aws.call("dynamodb", "Scan", {"TableName": name})["Items"] for name in names}
+def stored_call(emulated: Emulated, call_id: str) -> Call:
+    """A call as it is stored."""
+    call = CallStore(emulated.aws, emulated.tables).get(event_world.ORGANIZATION_ID, call_id)
+    assert call is not None
+    return call
 
 
 @pytest.fixture(scope="module")
-def carrier_url() -> Iterator[str]:
-    """A simulated Twilio whose clock hardly moves.
-
-    One call takes the only place in its first second, so calls of the examples stay queued and nobody is sent to the
-    examples' own, public address.
-    """
-    accounts = {event_world.ACCOUNT_SID: event_world.AUTH_TOKEN}
-    with SimulatedCarriers(accounts=accounts, speed=0.001) as carriers:
-        first = DialRequest("+15550100101", "+15551234567", "http://127.0.0.1:9", "http://127.0.0.1:9", 30, 60)
-        twilio = TwilioApi(event_world.ACCOUNT_SID, event_world.AUTH_TOKEN, base_url=carriers.url)
-        assert isinstance(twilio.create_call(first), Placed)
-        yield carriers.url
+def _emulated() -> Iterator[Emulated]:
+    with emulated_aws() as made:
+        yield made
 
 
-@pytest.fixture(scope="module")
-def emulated(carrier_url: str) -> Iterator[Emulated]:
-    """MiniStack with the template's tables, a queue and a workflow, and the environment that leads there."""
-    with running_ministack() as url:
-        credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
-        environment = {**ENVIRONMENT, **credentials, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": url}
-        with patch.dict(os.environ, environment):
-            session = boto3.Session()
-            tables = create_tables(session, "dialplane-events")
-            queue = session.client("sqs").create_queue(QueueName="dialplane-events-carrier-events")
-            os.environ["CARRIER_EVENTS_QUEUE_URL"] = queue["QueueUrl"]
-            session.client("stepfunctions").create_state_machine(
-                name="dialplane-events-call-completion",
-                definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
-                roleArn="arn:aws:iam::000000000000:role/test",
-            )
-            yield Emulated(BotoAwsClient(session), tables, carrier_url)
-
-
-@pytest.fixture(autouse=True)
-def _fresh(request: pytest.FixtureRequest) -> None:
-    if "emulated" in request.fixturenames:
-        request.getfixturevalue("emulated").refill()
+@pytest.fixture
+def emulated(_emulated: Emulated) -> Emulated:
+    """The emulated AWS, started over, and handlers that remember nothing."""
+    _emulated.refill()
+    for module in MODULES.values():
+        for name in ("_use_case", "_api", "_endpoint"):
+            if hasattr(module, name):
+                getattr(module, name).cache_clear()
+    return _emulated
 
 
 def test_the_folder_is_what_the_script_writes() -> None:
@@ -141,7 +82,7 @@ def test_the_folder_is_what_the_script_writes() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_each_event_is_answered_as_documented(emulated: Emulated, example: Example) -> None:
-    answer = emulated.invoke(example.name)
+    answer = invoke(example.name)
 
     if example.status is not None:
         assert answer["statusCode"] == example.status, answer["body"]
@@ -160,12 +101,10 @@ def test_each_event_is_answered_as_documented(emulated: Emulated, example: Examp
 def test_what_is_refused_changes_nothing(emulated: Emulated, name: str) -> None:
     before = emulated.items()
 
-    emulated.invoke(name)
+    invoke(name)
 
     assert emulated.items() == before
-    assert not emulated.aws.call("sqs", "ReceiveMessage", {"QueueUrl": os.environ["CARRIER_EVENTS_QUEUE_URL"]}).get(
-        "Messages"
-    )
+    assert emulated.queued() == []
 
 
 def test_the_worlds_own_wallet_agrees_with_its_ledger(emulated: Emulated) -> None:
@@ -179,9 +118,9 @@ def test_the_worlds_own_wallet_agrees_with_its_ledger(emulated: Emulated) -> Non
 
 
 def test_a_placed_call_is_the_carriers(emulated: Emulated) -> None:
-    answer = emulated.invoke("initiate_seed2_override")
+    answer = invoke("initiate_seed2_override")
 
-    call = emulated.call(answer["headers"]["location"].removeprefix("/calls/"))
+    call = stored_call(emulated, answer["headers"]["location"].removeprefix("/calls/"))
     assert call.carrier_call_id == json.loads(answer["body"])["call_sid"]
     assert (call.assistant_id, call.status) == (456, CallStatus.QUEUED)
     twilio = TwilioApi(event_world.ACCOUNT_SID, event_world.AUTH_TOKEN, base_url=emulated.carrier_url)
@@ -190,16 +129,16 @@ def test_a_placed_call_is_the_carriers(emulated: Emulated) -> None:
 
 
 def test_a_repeated_event_with_a_key_is_the_same_call(emulated: Emulated) -> None:
-    first, second = (emulated.invoke("initiate_idempotency_key") for _ in range(2))
+    first, second = (invoke("initiate_idempotency_key") for _ in range(2))
 
     assert first["body"] == second["body"]
     assert second["headers"]["idempotent-replayed"] == "true"
 
 
 def test_an_authentic_callback_is_queued_in_the_carriers_words_without_numbers(emulated: Emulated) -> None:
-    emulated.invoke("status_webhook_completed")
+    invoke("status_webhook_completed")
 
-    (message,) = emulated.queued()
+    (message,) = (CarrierMessage.from_body(body) for body in emulated.queued())
     assert (message.call_id, message.source) == (event_world.RINGING_CALL_ID, "callback")
     assert message.fields["CallDuration"] == "61"
     assert "+1555" not in json.dumps(dict(message.fields))
@@ -215,27 +154,27 @@ def test_an_authentic_callback_is_queued_in_the_carriers_words_without_numbers(e
     ],
 )
 def test_a_batch_ends_the_call_once_whatever_else_is_in_it(emulated: Emulated, name: str, verdicts: list[str]) -> None:
-    emulated.invoke(name)
+    invoke(name)
 
-    call = emulated.call(event_world.RINGING_CALL_ID)
+    call = stored_call(emulated, event_world.RINGING_CALL_ID)
     assert (call.status, call.duration_seconds) == (CallStatus.COMPLETED, 61)
     events = CallStore(emulated.aws, emulated.tables).events(call.organization_id, call.id)
     assert [event.verdict.value for event in events] == verdicts
 
 
 def test_a_report_that_comes_late_does_not_bring_a_call_back(emulated: Emulated) -> None:
-    emulated.invoke("status_worker_out_of_order")
+    invoke("status_worker_out_of_order")
 
-    call = emulated.call(event_world.RINGING_CALL_ID)
+    call = stored_call(emulated, event_world.RINGING_CALL_ID)
     assert call.status is CallStatus.COMPLETED
 
 
 def test_an_ended_call_is_settled_once(emulated: Emulated) -> None:
-    first, second = (emulated.invoke("call_completion_ended") for _ in range(2))
+    first, second = (invoke("call_completion_ended") for _ in range(2))
 
     assert (first, second) == ({"outcome": "settled"}, {"outcome": "already_settled"})
-    assert emulated.call(event_world.ENDED_CALL_ID).charge_micros == 60_000
-    assert json.loads(emulated.invoke("manage_reconcile")["body"])["balanced"] is True
+    assert stored_call(emulated, event_world.ENDED_CALL_ID).charge_micros == 60_000
+    assert json.loads(invoke("manage_reconcile")["body"])["balanced"] is True
 
 
 def test_every_function_and_every_route_has_an_event() -> None:

@@ -1,0 +1,17 @@
+"""One cold start in a process of its own: `python cold_start.py initiate.app event.json` prints answer and modules.
+
+Nothing may be imported here beyond what every interpreter has: it would hide what a function loads.
+"""
+
+import json
+import sys
+
+if __name__ == "__main__":
+    module_name, event_path = sys.argv[1:]
+    before = set(sys.modules)
+    # As in Lambda: the function's code lies at the root of the import path.
+    __import__(module_name)
+    handler = sys.modules[module_name].lambda_handler
+    with open(event_path, encoding="utf-8") as file:
+        answer = handler(json.load(file), None)
+    json.dump({"answer": answer, "modules": sorted(set(sys.modules) - before - {"json"})}, sys.stdout)
