@@ -359,7 +359,8 @@ def test_variables_that_no_text_can_use_are_400(world: World, variables: dict[st
 
 
 def test_dry_run_must_be_true_or_false(world: World) -> None:
-    for value in ("true", 1, None, []):
+    values: list[Any] = ["true", 1, None, []]
+    for value in values:
         assert_problem(world.initiate({**SEED2, "dry_run": value}), 422, "invalid_fields")
     for text in ("1", "yes", "", "\ud800"):
         assert_problem(world.initiate(SEED2, query={"dry_run": text}), 422, "invalid_fields")
