@@ -45,8 +45,8 @@ TABLES = Tables(
 )
 # Key attributes of the calls table's indexes, as in template.yaml: each is a write of its own when it changes.
 CALL_INDEXES = {
-    "by_organization": ("organization_key", "call_id"),
-    "by_carrier_call_id": ("carrier_call_key",),
+    "by_organization": ("organization_id", "id"),
+    "by_carrier_call_id": ("carrier_call_id", "organization_id"),
     "due_checks": ("check_key", "next_check_at"),
 }
 
@@ -159,7 +159,6 @@ def ours(built: Path, backend: Backend, addresses: Addresses) -> list[Subject]:
         "CALL_COMPLETION_STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:call-completion",
         "CHECK_INTERVAL_SECONDS": "60",
         "PLACEMENT_GRACE_SECONDS": "120",
-        "LOG_LEVEL": "INFO",
         "POWERTOOLS_SERVICE_NAME": "dialplane",
         "POWERTOOLS_METRICS_NAMESPACE": "Dialplane",
         "AWS_ENDPOINT_URL": "",

@@ -369,7 +369,6 @@ ENVIRONMENT = {
     ),
     "CHECK_INTERVAL_SECONDS": "60",
     "PLACEMENT_GRACE_SECONDS": "120",
-    "LOG_LEVEL": "INFO",
     "AWS_ENDPOINT_URL": "http://host.docker.internal:4566",
 }
 

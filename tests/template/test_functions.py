@@ -55,7 +55,6 @@ def test_no_function_waits_longer_than_an_http_api_does(functions: Resources) ->
 
 def test_variables_of_the_whole_stack_are_declared_once(global_environment: set[str]) -> None:
     assert global_environment == {
-        "LOG_LEVEL",
         "POWERTOOLS_SERVICE_NAME",
         "POWERTOOLS_METRICS_NAMESPACE",
         "AWS_ENDPOINT_URL",

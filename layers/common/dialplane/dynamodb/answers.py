@@ -9,7 +9,7 @@ from dialplane.aws.client import AwsClient, AwsError
 from dialplane.domain.instructions import Instructions
 from dialplane.domain.statuses import CallStatus, DialOutcome
 from dialplane.dynamodb.codec import decode, encode
-from dialplane.dynamodb.tables import Tables, call_key, carrier_call_key
+from dialplane.dynamodb.tables import Tables, call_key
 from dialplane.usecases.serve_instructions import InstructionsRequest
 
 TERMINAL_STATUSES = tuple(status for status in CallStatus if status.is_terminal)
@@ -40,7 +40,7 @@ class AnswerStore:
                     "Key": key.attributes,
                     "UpdateExpression": (
                         "SET #status = :in_progress, dial_outcome = :placed, carrier_call_id = :carrier_call_id, "
-                        "carrier_call_key = :carrier_call_key, answered_at = if_not_exists(answered_at, :at), "
+                        "answered_at = if_not_exists(answered_at, :at), "
                         "instructions_served_at = if_not_exists(instructions_served_at, :at), "
                         "next_check_at = :next_check_at, version = version + :one"
                         + "".join(f", {name} = if_not_exists({name}, :{name})" for name in known)
@@ -55,7 +55,6 @@ class AnswerStore:
                         ":in_progress": encode(CallStatus.IN_PROGRESS),
                         ":placed": encode(DialOutcome.PLACED),
                         ":carrier_call_id": encode(request.carrier_call_id),
-                        ":carrier_call_key": encode(carrier_call_key(request.organization_id, request.carrier_call_id)),
                         ":carrier_account_id": encode(request.carrier_account_id),
                         ":at": encode(at),
                         ":next_check_at": encode(next_check_at),

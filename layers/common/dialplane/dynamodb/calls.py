@@ -25,10 +25,9 @@ from dialplane.dynamodb.tables import (
     CHECK_KEY,
     DUE_CHECKS_INDEX,
     EVENT_PREFIX,
+    Key,
     Tables,
     call_key,
-    carrier_call_key,
-    organization_key,
 )
 from dialplane.usecases.apply_carrier_event import CarrierReport
 from dialplane.usecases.browse_calls import CallFilters, CallPage, RecordedEvent
@@ -38,12 +37,11 @@ _FILTERED_PAGES_MAX = 20
 
 
 def call_attributes(call: Call) -> dict[str, Any]:
-    """A call's fields and the attributes that its indexes are built on; no check is due for a settled call."""
+    """A call's fields, which its indexes use as keys, and the mark of the index of due checks.
+
+    No check is due for a settled call. Reports have no organization, so that they stay out of the indexes.
+    """
     attributes = encode_fields(call)
-    attributes["organization_key"] = encode(organization_key(call.organization_id))
-    attributes["call_id"] = encode(call.id)
-    if call.carrier_call_id is not None:
-        attributes["carrier_call_key"] = encode(carrier_call_key(call.organization_id, call.carrier_call_id))
     if call.next_check_at is not None and call.is_open:
         attributes["check_key"] = encode(CHECK_KEY)
     else:
@@ -85,9 +83,7 @@ class CallStore:
 
     def get(self, organization_id: str, call_id: str) -> Call | None:
         """The call, strongly consistent."""
-        key = call_key(organization_id, call_id).attributes
-        reply = self._call("GetItem", {"Key": key, "ConsistentRead": True})
-        return decode(Call, reply["Item"]) if "Item" in reply else None
+        return self._get(call_key(organization_id, call_id))
 
     def get_many(self, organization_id: str, call_ids: Sequence[str]) -> Sequence[Call]:
         """Calls by id, strongly consistent; unknown ids are left out."""
@@ -107,12 +103,15 @@ class CallStore:
             "Query",
             {
                 "IndexName": BY_CARRIER_CALL_ID_INDEX,
-                "KeyConditionExpression": "carrier_call_key = :key",
-                "ExpressionAttributeValues": {":key": encode(carrier_call_key(organization_id, carrier_call_id))},
+                "KeyConditionExpression": "carrier_call_id = :carrier_call_id AND organization_id = :organization_id",
+                "ExpressionAttributeValues": {
+                    ":carrier_call_id": encode(carrier_call_id),
+                    ":organization_id": encode(organization_id),
+                },
             },
         )
         items = reply["Items"]
-        return self.get(organization_id, items[0]["id"]["S"]) if items else None
+        return self._get(Key.of(items[0])) if items else None
 
     def record_placed(self, call: Call, carrier_call_id: str, *, at: datetime, next_check_at: datetime) -> Call:
         """Bind the carrier's call to ours, unless a callback already has; returns the call as it is afterwards."""
@@ -127,15 +126,13 @@ class CallStore:
         try:
             reply = self._update(
                 call,
-                f"{facts}, #status = :queued, carrier_call_id = :carrier_call_id, "
-                "carrier_call_key = :carrier_call_key, next_check_at = :next_check_at",
+                f"{facts}, #status = :queued, carrier_call_id = :carrier_call_id, next_check_at = :next_check_at",
                 f"#status IN (:dialing, :unconfirmed) AND {bound_or_free}",
                 {
                     **values,
                     ":queued": encode(CallStatus.QUEUED),
                     ":dialing": encode(CallStatus.DIALING),
                     ":unconfirmed": encode(CallStatus.UNCONFIRMED),
-                    ":carrier_call_key": encode(carrier_call_key(call.organization_id, carrier_call_id)),
                     ":next_check_at": encode(next_check_at),
                 },
                 {"#status": "status"},
@@ -225,9 +222,9 @@ class CallStore:
         """A page of calls, newest first. Raises CursorInvalid."""
         query: dict[str, Any] = {
             "IndexName": BY_ORGANIZATION_INDEX,
-            "KeyConditionExpression": "organization_key = :organization",
+            "KeyConditionExpression": "organization_id = :organization_id",
             "ExpressionAttributeNames": {},
-            "ExpressionAttributeValues": {":organization": encode(organization_key(organization_id))},
+            "ExpressionAttributeValues": {":organization_id": encode(organization_id)},
             "ScanIndexForward": False,
             "Limit": limit + 1,
         }
@@ -245,7 +242,7 @@ class CallStore:
             query["ExclusiveStartKey"] = last_key
         if len(calls) > limit:
             return CallPage(tuple(calls[:limit]), _cursor(filters, calls[limit - 1].id))
-        scanned_to = last_key["call_id"]["S"] if last_key is not None else None
+        scanned_to = last_key["id"]["S"] if last_key is not None else None
         return CallPage(tuple(calls), _cursor(filters, scanned_to) if scanned_to is not None else None)
 
     def due_for_check(self, now: datetime, *, limit: int) -> Iterable[Call]:
@@ -261,7 +258,7 @@ class CallStore:
         )
         for item in reply["Items"]:
             # The index may be a moment behind the table.
-            call = self.get(item["organization_id"]["S"], item["id"]["S"])
+            call = self._get(Key.of(item))
             if call is not None and call.is_open and call.next_check_at is not None and call.next_check_at <= now:
                 yield call
 
@@ -273,6 +270,10 @@ class CallStore:
         except AwsError as error:
             if error.code != "ConditionalCheckFailedException":
                 raise
+
+    def _get(self, key: Key) -> Call | None:
+        reply = self._call("GetItem", {"Key": key.attributes, "ConsistentRead": True})
+        return decode(Call, reply["Item"]) if "Item" in reply else None
 
     def _update(
         self, call: Call, update: str, condition: str, values: dict[str, Any], names: dict[str, str] | None = None
@@ -339,6 +340,6 @@ def _start_key(organization_id: str, filters: CallFilters, cursor: str) -> dict[
         raise CursorInvalid
     return {
         **call_key(organization_id, call_id).attributes,
-        "organization_key": encode(organization_key(organization_id)),
-        "call_id": encode(call_id),
+        "organization_id": encode(organization_id),
+        "id": encode(call_id),
     }

@@ -80,16 +80,6 @@ def call_key(organization_id: str, call_id: str, entity: str = "CALL") -> Key:
 EVENT_PREFIX = "EVENT#"
 
 
-def organization_key(organization_id: str) -> str:
-    """Partition of the index of an organization's calls."""
-    return f"ORG#{organization_id}"
-
-
-def carrier_call_key(organization_id: str, carrier_call_id: str) -> str:
-    """Partition of the index by the carrier's id; with the organization, so that tenants cannot meet."""
-    return f"ORG#{organization_id}#CARRIER_CALL#{carrier_call_id}"
-
-
 def idempotency_key(organization_id: str, scope_sha256: str) -> Key:
     """The record of a request that came with an idempotency key."""
     return Key(f"ORG#{organization_id}#IDEMPOTENCY#{scope_sha256}")
