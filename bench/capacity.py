@@ -4,6 +4,7 @@ Source: the DynamoDB developer guide, "Read and write operations" and "Item size
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 Item = Mapping[str, Mapping[str, Any]]
@@ -51,18 +52,34 @@ def write_units(item: Item | None, *, transactional: bool) -> float:
     return _blocks(item_size(item or {}), WRITE_BLOCK_BYTES) * (2.0 if transactional else 1.0)
 
 
-def index_units(before: Item | None, after: Item | None, index_keys: Mapping[str, tuple[str, ...]]) -> float:
-    """Return the write request units that projecting one change (ALL attributes) into the indexes costs.
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A secondary index: its key attributes, and whether it projects all attributes or only keys."""
 
-    `index_keys` gives each index's key attributes. An index entry whose key changes is removed and written anew: two
-    writes. An item without all of an index's keys has no entry there. Index writes never cost the transactional double.
+    keys: tuple[str, ...]
+    projects_all: bool
+
+
+def index_units(before: Item | None, after: Item | None, indexes: Iterable[Index]) -> float:
+    """Return the write request units that projecting one change into the indexes costs.
+
+    An entry whose key changes is removed and written anew: two writes. One that stays as it is costs nothing. An item
+    without all of an index's keys has no entry there. Index writes never cost the transactional double.
     """
     units = 0.0
-    for keys in index_keys.values():
-        old, new = ({key: item[key] for key in keys if key in item} if item else {} for item in (before, after))
-        had, has = len(old) == len(keys), len(new) == len(keys)
-        if had and (not has or old != new):
-            units += _blocks(item_size(before or {}), WRITE_BLOCK_BYTES)
-        if has:
-            units += _blocks(item_size(after or {}), WRITE_BLOCK_BYTES)
+    for index in indexes:
+        old, new = _entry(before, index), _entry(after, index)
+        if old == new:
+            continue
+        is_moved = old is not None and (new is None or any(old[key] != new[key] for key in index.keys))
+        if old is not None and is_moved:
+            units += _blocks(item_size(old), WRITE_BLOCK_BYTES)
+        if new is not None:
+            units += _blocks(item_size(new), WRITE_BLOCK_BYTES)
     return units
+
+
+def _entry(item: Item | None, index: Index) -> Item | None:
+    if item is None or any(key not in item for key in index.keys):
+        return None
+    return item if index.projects_all else {key: item[key] for key in ("pk", "sk", *index.keys) if key in item}

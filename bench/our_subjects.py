@@ -11,6 +11,7 @@ from typing import Any
 
 from bench import events
 from bench.artefacts import BuildError
+from bench.capacity import Index
 from bench.server import Addresses
 from bench.stub import Backend, Table
 from bench.subjects import Subject, is_accepted, is_call_initiated, is_connecting_twiml
@@ -44,11 +45,11 @@ TABLES = Tables(
     accounts="accounts", destinations="destinations", wallets="wallets", calls="calls", idempotency="idempotency"
 )
 # Key attributes of the calls table's indexes, as in template.yaml: each is a write of its own when it changes.
-CALL_INDEXES = {
-    "by_organization": ("organization_id", "id"),
-    "by_carrier_call_id": ("carrier_call_id", "organization_id"),
-    "due_checks": ("check_key", "next_check_at"),
-}
+CALL_INDEXES = (
+    Index(("organization_id", "id"), projects_all=True),
+    Index(("carrier_call_id", "organization_id"), projects_all=False),
+    Index(("check_key", "next_check_at"), projects_all=False),
+)
 
 
 class _Seeding(AwsClient):

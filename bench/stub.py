@@ -54,7 +54,7 @@ class Table:
 
     key_names: tuple[str, ...]
     items: dict[Key, AttributeMap] = field(default_factory=dict)
-    indexes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    indexes: tuple[capacity.Index, ...] = ()
 
     def put(self, item: AttributeMap) -> None:
         """Store an item for the whole benchmark."""
