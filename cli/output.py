@@ -11,6 +11,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 
 from cli.stack import StackNotFound
@@ -47,12 +48,14 @@ def show(document: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(document, indent=2))
         return
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    console = _console()
+    width = max(len(name) for name in document)
     for name, value in document.items():
-        table.add_row(name, _text(value))
-    _console().print(table)
+        # A line each and never cut: a key that is broken over two lines cannot be copied.
+        lines = [_text(each) for each in value] if _is_list_of_things(value) else [_text(value)]
+        for position, line in enumerate(lines):
+            label = f"{name if position == 0 else '':<{width}}  "
+            console.print(Text.assemble((label, "bold"), line), soft_wrap=True)
 
 
 def show_all(name: str, documents: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
@@ -74,6 +77,10 @@ def show_all(name: str, documents: Sequence[Mapping[str, Any]], *, as_json: bool
 def _console() -> Console:
     # Texts of customers may hold square brackets, which are not markup here; in a pipe no line is to be cut.
     return Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 200)
+
+
+def _is_list_of_things(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, Mapping) for each in value)
 
 
 def _text(value: Any) -> str:  # noqa: PLR0911 - one return for each type
