@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from dialplane.aws.boto import BotoAwsClient
@@ -22,6 +23,10 @@ from dialplane.runtime.carrier_accounts import CarrierSecrets
 from dialplane.usecases.manage_dnc import ManageDncUseCase
 from dialplane.usecases.manage_wallet import ManageWalletUseCase
 from dialplane.usecases.provision import ProvisionUseCase
+
+
+# Somebody waits in front of a terminal: one more try, then say what is wrong.
+_CONFIG = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 2, "mode": "standard"})
 
 
 class StackNotFound(Exception):
@@ -42,7 +47,7 @@ class Stack:
         Raises StackNotFound.
         """
         session = boto3.Session()
-        client = session.client("cloudformation")
+        client = session.client("cloudformation", config=_CONFIG)
         try:
             (stack,) = client.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:

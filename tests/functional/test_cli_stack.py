@@ -1,0 +1,82 @@
+"""The `dialplane` command as it is installed: a process of its own that finds its stack through CloudFormation."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from unittest.mock import patch
+
+import boto3
+import pytest
+
+from cli.stack import Stack, StackNotFound
+from tests.fakes.ministack import running_ministack
+from tests.fakes.template import create_tables
+
+NAME = "my-dialplane"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _deployed() -> Iterator[None]:
+    """A stack of which only tables and outputs are there, on an AWS that the environment leads to."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DIALPLANE_"))}
+    credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    with running_ministack() as url:
+        environment = {**inherited, **credentials, "AWS_ENDPOINT_URL": url}
+        with patch.dict(os.environ, environment, clear=True):
+            tables = create_tables(boto3.Session())
+            outputs = {f"{name.capitalize()}TableName": getattr(tables, name) for name in tables.__dataclass_fields__}
+            outputs["CarrierSecretsPrefix"] = "dialplane/carriers"
+            template = {
+                "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
+                "Outputs": {name: {"Value": value} for name, value in outputs.items()},
+            }
+            boto3.client("cloudformation").create_stack(StackName=NAME, TemplateBody=json.dumps(template))
+            yield
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    program = "import sys; from cli.main import app; sys.argv[0] = 'dialplane'; app()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_stack_is_found_by_its_option_and_by_its_variable() -> None:
+    created = run("admin", "organization", "create", "Acme", "--json", "--stack", NAME)
+    organization = json.loads(created.stdout)["id"]
+
+    shown = run("admin", "organization", "show", organization, "--json", DIALPLANE_STACK=NAME)
+
+    assert json.loads(shown.stdout)["name"] == "Acme"
+
+
+def test_a_stack_that_is_not_there_is_one_sentence_on_stderr_and_exit_code_1() -> None:
+    finished = run("admin", "organization", "create", "Acme")
+
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert finished.stderr.startswith("Error: The stack 'dialplane' was not found")
+    assert "Traceback" not in finished.stderr
+
+
+def test_an_aws_that_does_not_answer_is_no_traceback() -> None:
+    finished = run("admin", "organization", "create", "Acme", AWS_ENDPOINT_URL="http://127.0.0.1:9")
+
+    assert finished.returncode == 1
+    assert finished.stderr.startswith("Error: ")
+    assert "Traceback" not in finished.stderr
+
+
+def test_an_output_that_is_missing_says_so() -> None:
+    stack = Stack.find(NAME)
+
+    with pytest.raises(StackNotFound, match="no output ReconcilerFunctionName"):
+        stack.output("ReconcilerFunctionName")
