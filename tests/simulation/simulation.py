@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -133,8 +134,8 @@ class Simulation:
         self._points_of_story = self.injector.points
         self.check_replays()
 
-    def start(self, schedule: Schedule) -> None:
-        """Begin with empty tables, money, and this schedule's luck."""
+    def start(self, schedule: Schedule, *, micros: int | None = None) -> None:
+        """Begin with empty tables, this much money or what the schedule says, and this schedule's luck."""
         world = self.world
         tables = world.tables
         for table in (tables.calls, tables.wallets, tables.idempotency, tables.destinations):
@@ -151,8 +152,9 @@ class Simulation:
         self._seen_within.clear()
         self.checkers.seen_calls, self.checkers.acknowledged_dnc = {}, set()
         self._arm(Schedule())
-        self.deposit(FUNDS[schedule.funds])
-        assert self.checkers.wallet_items()[0]["available_micros"] == FUNDS[schedule.funds]
+        funds = FUNDS[schedule.funds] if micros is None else micros
+        self.deposit(funds)
+        assert self.checkers.wallet_items()[0]["available_micros"] == funds
         self.schedule = schedule
         self._arm(schedule)
 
@@ -194,7 +196,7 @@ class Simulation:
         if mode == "none":
             return
         if mode not in ("only terminal", "completed first") and "in-progress" in dict(leg.moments):
-            self._fetch_instructions_at(leg, dict(leg.moments)["in-progress"])
+            self.ask_at(leg, dict(leg.moments)["in-progress"])
         reports = leg.reports()
         order = {
             "all": reports,
@@ -204,19 +206,20 @@ class Simulation:
             "completed first": [reports[-1], *reports[:-1]],
         }[mode]
         for at, form in order:
-            self._wait_until(at)
+            self.wait_until(at)
             self.callback(leg, form)
             self.drain()
 
-    def _fetch_instructions_at(self, leg: Leg, at: datetime) -> None:
+    def ask_at(self, leg: Leg, at: datetime) -> None:
+        """The carrier asks what to say when the callee answers, and does it."""
         if self.world.clock.now() >= leg.ended_at:  # nobody is on the line any more
             return
-        self._wait_until(at)
+        self.wait_until(at)
         twiml = self.fetch_instructions(leg)
         # An error is read out to the callee and ends the call, and so does the order to hang up.
         is_refused = twiml is None or twiml.status != 200 or "<Response><Hangup" in twiml.body
         if is_refused and self.world.clock.now() < leg.ended_at:
-            leg.hung_up_at = at + timedelta(seconds=1)
+            leg.hung_up_at = self.world.clock.now() + timedelta(seconds=1)
 
     def fetch_instructions(self, leg: Leg) -> Reply | None:
         """The carrier asks what to say."""
@@ -244,6 +247,22 @@ class Simulation:
             self.world.reconcile()
         self._look()
 
+    def block(self, number: str) -> None:
+        """Put a number on the do-not-call list; it counts from its acknowledgement."""
+        reply: Reply | None = None
+        with self._dying():
+            reply = self.world.manage("PUT /dnc/{number}", f"/dnc/{number}", body={})
+        if reply is not None and reply.status == 200:
+            self.checkers.acknowledged_dnc.add(number)
+        self._look()
+
+    def unblock(self, number: str) -> None:
+        """Take a number off the list."""
+        self.checkers.acknowledged_dnc.discard(number)
+        with self._dying():
+            self.world.manage("DELETE /dnc/{number}", f"/dnc/{number}")
+        self._look()
+
     def wait(self, seconds: float) -> None:
         """Let time pass."""
         self.world.clock.sleep(seconds)
@@ -259,7 +278,7 @@ class Simulation:
         for _ in range(_TICKS_MAX):
             if all("settled_at" in call for call in self.checkers.calls().values()):
                 break
-            self._wait_until(self.world.clock.now() + _TICK)
+            self.wait_until(self.world.clock.now() + _TICK)
             self.tick()
             self.drain()
         else:
@@ -281,8 +300,9 @@ class Simulation:
             require("I12", (first.status, first.body) == (second.status, second.body), f"{first} then {second}")
             require("I12", first.headers.get("idempotent-replayed") == "true", f"not marked as a replay: {first}")
             for earlier in self.attempts:
-                if earlier.key == key and earlier.reply is not None and earlier.reply.status == 200:
-                    same = (first.status, first.body) == (200, earlier.reply.body)
+                final = (200,) if self.schedule.luck_is_bad else (200, 502)
+                if earlier.key == key and earlier.reply is not None and earlier.reply.status in final:
+                    same = (first.status, first.body) == (earlier.reply.status, earlier.reply.body)
                     require("I12", same, f"{earlier.reply} was replayed as {first}")
             self.reached[f"replay {first.status}"] += 1
         require("I12", len(self.carrier.requests) == dials, "a replay dialled")
@@ -304,12 +324,11 @@ class Simulation:
             case "callbacks":
                 for leg in list(self.carrier.legs):
                     for at, form in leg.reports():
-                        self._wait_until(at)
+                        self.wait_until(at)
                         self.callback(leg, form)
                 self.drain()
             case "dnc":
-                self.world.manage("PUT /dnc/{number}", f"/dnc/{DESTINATION}", body={})
-                self.checkers.acknowledged_dnc.add(DESTINATION)
+                self.block(DESTINATION)
             case "redeliver":
                 for call in self.checkers.calls().values():
                     completion.build(self.world.settings, self.world.aws, now=self.world.clock.now).complete(
@@ -364,7 +383,8 @@ class Simulation:
     def _look(self) -> None:
         self.checkers.after_step(self.carrier.legs, self.attempts)
 
-    def _wait_until(self, at: datetime) -> None:
+    def wait_until(self, at: datetime) -> None:
+        """Let time pass until then, if it has not come yet."""
         self.world.clock.moment = max(self.world.clock.moment, at)
 
     def _deliver(self) -> int:
@@ -451,7 +471,14 @@ def count_points(simulation: Simulation, schedule: Schedule, *, of_first_request
 
 
 def spread(schedules: Sequence[Schedule], at_most: int, seed: int = 0) -> list[Schedule]:
-    """A random choice that is the same in every run."""
-    if len(schedules) <= at_most:
+    """A random choice that is the same in every run; SIMULATION_SCALE multiplies its size, ``all`` takes every one."""
+    scale = os.environ.get("SIMULATION_SCALE", "1")
+    if scale == "all" or len(schedules) <= at_most * int(scale):
         return list(schedules)
-    return random.Random(seed).sample(list(schedules), at_most)  # noqa: S311 - repeatable, not secret
+    return random.Random(seed).sample(list(schedules), at_most * int(scale))  # noqa: S311 - repeatable, not secret
+
+
+def scaled(number: int) -> int:
+    """A number of repetitions, under SIMULATION_SCALE."""
+    scale = os.environ.get("SIMULATION_SCALE", "1")
+    return number * (50 if scale == "all" else int(scale))
