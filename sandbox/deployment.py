@@ -2,10 +2,8 @@
 
 import contextlib
 import hashlib
-import json
 import os
 import platform
-import re
 import subprocess
 import sys
 import urllib.request
@@ -15,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
-import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 REGION = "us-east-1"
@@ -86,18 +83,6 @@ class Deployment:
             build_dir=self._build,
             flags=["--cached", "--parallel"],
         )
-        self._convert_state_machines()
-
-    def _convert_state_machines(self) -> None:
-        """Hand the emulator JSON: AWS reads state machines as YAML too, MiniStack 1.5.33 does not."""
-        template = self.template
-        text = template.read_text()
-        for source in sorted((ROOT / "statemachines").glob("*.asl.yaml")):
-            converted = self._build / f"{source.stem}.json"
-            converted.write_text(json.dumps(yaml.safe_load(source.read_text())))
-            # The build has made the path relative to its own folder, whatever that is.
-            text = re.sub(rf"(?m)^(\s*DefinitionUri: ).*\b{re.escape(source.name)}$", rf"\g<1>{converted.name}", text)
-        template.write_text(text)
 
     def deploy(self, emulator: Emulator, parameters: Mapping[str, str]) -> dict[str, str]:
         """Deploy the built template and return the stack's outputs. Raises DeploymentFailed."""
