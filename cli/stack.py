@@ -24,7 +24,6 @@ from dialplane.usecases.manage_dnc import ManageDncUseCase
 from dialplane.usecases.manage_wallet import ManageWalletUseCase
 from dialplane.usecases.provision import ProvisionUseCase
 
-
 # Somebody waits in front of a terminal: one more try, then say what is wrong.
 _CONFIG = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 2, "mode": "standard"})
 
