@@ -223,7 +223,6 @@ class CallStore:
         query: dict[str, Any] = {
             "IndexName": BY_ORGANIZATION_INDEX,
             "KeyConditionExpression": "organization_id = :organization_id",
-            "ExpressionAttributeNames": {},
             "ExpressionAttributeValues": {":organization_id": encode(organization_id)},
             "ScanIndexForward": False,
             "Limit": limit + 1,
@@ -234,7 +233,7 @@ class CallStore:
         calls: list[Call] = []
         # A filter can leave a page empty although more follow; bounded, so one request cannot read a whole table.
         for _ in range(_FILTERED_PAGES_MAX):
-            reply = self._call("Query", {name: value for name, value in query.items() if value})
+            reply = self._call("Query", query)
             calls += [decode(Call, item) for item in reply["Items"]]
             last_key = reply.get("LastEvaluatedKey")
             if len(calls) > limit or last_key is None:
