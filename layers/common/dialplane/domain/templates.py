@@ -72,10 +72,9 @@ def _value(variables: Variables, match: re.Match[str]) -> str | None:
     found: Scalar | Variables | None = variables
     for name in match["path"].split("."):
         found = found.get(name) if isinstance(found, Mapping) else None
-    if found is None:
+    # An object is nothing that can be spoken: for a text it is as absent as null.
+    if found is None or isinstance(found, Mapping):
         return match["double"] if match["double"] is not None else match["single"]
-    if isinstance(found, Mapping):
-        return None
     if isinstance(found, bool):
         return "true" if found else "false"
     return str(found)
