@@ -80,7 +80,7 @@ def test_the_ranks_are_those_of_the_contract() -> None:
     assert {status.value for status in TERMINAL} == {"completed", "busy", "no_answer", "failed", "canceled"}
 
 
-@pytest.mark.parametrize(("before", "reported"), itertools.product(CallStatus, CallStatus))
+@pytest.mark.parametrize(("before", "reported"), list(itertools.product(CallStatus, CallStatus)))
 def test_rule_1_a_state_is_only_ever_raised(before: CallStatus, reported: CallStatus) -> None:
     """Every pair of states; the one exception is rule 3's and stands in its own test."""
     call = a_call(before, answered_at=CREATED)
@@ -108,7 +108,7 @@ def test_rule_3_a_failure_replaces_a_completed_that_was_never_answered(
     assert transition.verdict is (Verdict.ACCEPTED if is_replaced else Verdict.CONFLICTING)
 
 
-@pytest.mark.parametrize(("first", "second"), itertools.permutations(TERMINAL, 2))
+@pytest.mark.parametrize(("first", "second"), list(itertools.permutations(TERMINAL, 2)))
 def test_otherwise_the_first_ending_is_final_and_the_second_is_conflicting(
     first: CallStatus, second: CallStatus
 ) -> None:
@@ -224,7 +224,7 @@ ANSWERED = [
     an_event(status, occurred_at=at[status])
     for status in (CallStatus.INITIATED, CallStatus.RINGING, CallStatus.IN_PROGRESS)
 ]
-ENDINGS = {
+ENDINGS: dict[CallStatus, dict[str, Any]] = {
     CallStatus.COMPLETED: {"duration_seconds": 61, "sip_response_code": 200, "answered_by": "human"},
     CallStatus.BUSY: {"duration_seconds": 0, "sip_response_code": 486},
     CallStatus.NO_ANSWER: {"duration_seconds": 0, "sip_response_code": 487},
