@@ -13,18 +13,17 @@ from typing import Any
 
 from dialplane.aws.client import AwsClient, HttpAwsClient
 from dialplane.carriers.twilio.fields import InvalidCallback, parse_fields
-from dialplane.carriers.twilio.signature import is_authentic
 from dialplane.domain.times import to_text
 from dialplane.runtime import clock
-from dialplane.runtime.callback_urls import STATUS, CallbackAddress
+from dialplane.runtime.callback_urls import STATUS
 from dialplane.runtime.carrier_accounts import CarrierAccounts
 from dialplane.runtime.carrier_events import CarrierMessage, send
 from dialplane.runtime.entry import serve
 from dialplane.runtime.http import HttpRequest, HttpResponse
 from dialplane.runtime.observability import logger
 from dialplane.runtime.settings import Settings
+from dialplane.runtime.signed_callbacks import REFUSED, SignedCallbacks
 
-_REFUSED = HttpResponse(403, "Invalid webhook signature", "text/plain")
 _NOT_A_REPORT = HttpResponse(400, "Not a status callback", "text/plain")
 _ACCEPTED = HttpResponse(204, content_type="text/plain")
 
@@ -34,32 +33,23 @@ class StatusEndpoint:
     """Verifies a callback and queues its words."""
 
     client: AwsClient
-    accounts: CarrierAccounts
-    base_url: str
+    callbacks: SignedCallbacks
     queue_url: str
     now: Callable[[], datetime]
 
     def respond(self, request: HttpRequest) -> HttpResponse:
         """204 for an authentic callback that is on the queue, 403 for any other request."""
-        address = CallbackAddress.from_path(STATUS, request.path_parameters)
-        if address is None or address.carrier != "twilio":
-            return _REFUSED
-        credentials = self.accounts.credentials(address.organization_id, address.carrier_account_id)
-        if credentials is None or not is_authentic(
-            credentials.auth_token,
-            address.url(self.base_url),
-            request.body,
-            request.headers.get("content-type"),
-            request.headers.get("x-twilio-signature"),
-        ):
-            return _REFUSED
+        address = self.callbacks.address(request)
+        credentials = self.callbacks.authenticate(address, request) if address is not None else None
+        if address is None or credentials is None:
+            return REFUSED
         try:
             fields = parse_fields(request.body)
         except InvalidCallback as error:
             logger.error("callback_not_understood", extra={"call_id": address.call_id, "reason": str(error)})
             return _NOT_A_REPORT
         if fields["AccountSid"] != credentials.account_id:
-            return _REFUSED
+            return REFUSED
         message = CarrierMessage(
             carrier=address.carrier,
             organization_id=address.organization_id,
@@ -77,8 +67,11 @@ def build(settings: Settings, client: AwsClient, *, now: Callable[[], datetime] 
     """The endpoint on SQS and Secrets Manager."""
     return StatusEndpoint(
         client=client,
-        accounts=CarrierAccounts(client, settings.text("CARRIER_SECRETS_PREFIX")),
-        base_url=settings.public_base_url,
+        callbacks=SignedCallbacks(
+            STATUS,
+            CarrierAccounts(client, settings.text("CARRIER_SECRETS_PREFIX")),
+            settings.public_base_url,
+        ),
         queue_url=settings.text("CARRIER_EVENTS_QUEUE_URL"),
         now=now,
     )

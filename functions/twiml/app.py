@@ -15,7 +15,6 @@ from typing import Any
 from dialplane.aws.client import AwsClient, HttpAwsClient
 from dialplane.carriers.twilio.fields import InvalidCallback, parse_fields, to_answered_by
 from dialplane.carriers.twilio.instructions import hang_up, render
-from dialplane.carriers.twilio.signature import is_authentic
 from dialplane.dynamodb.answers import AnswerStore
 from dialplane.runtime import clock
 from dialplane.runtime.callback_urls import INSTRUCTIONS, CallbackAddress
@@ -24,41 +23,28 @@ from dialplane.runtime.entry import serve
 from dialplane.runtime.http import HttpRequest, HttpResponse
 from dialplane.runtime.observability import logger
 from dialplane.runtime.settings import Settings
+from dialplane.runtime.signed_callbacks import REFUSED, SignedCallbacks
 from dialplane.usecases.serve_instructions import InstructionsRequest, ServeInstructionsUseCase
-
-_REFUSED = HttpResponse(403, "Invalid webhook signature", "text/plain")
 
 
 @dataclass(frozen=True, slots=True)
 class TwimlEndpoint:
     """Verifies a request and words its answer."""
 
-    accounts: CarrierAccounts
-    base_url: str
+    callbacks: SignedCallbacks
     use_case: ServeInstructionsUseCase
 
     def respond(self, request: HttpRequest) -> HttpResponse:
         """TwiML for an authentic request, 403 for any other; to hang up where neither can be told."""
-        address = CallbackAddress.from_path(INSTRUCTIONS, request.path_parameters)
-        if address is None or address.carrier != "twilio":
-            return _REFUSED
+        address = self.callbacks.address(request)
+        if address is None:
+            return REFUSED
         try:
-            return self._answer(address, request)
+            credentials = self.callbacks.authenticate(address, request)
+            return REFUSED if credentials is None else _xml(self._twiml(address, request.body, credentials.account_id))
         except Exception:
             logger.exception("instructions_failed", extra={"call_id": address.call_id})
             return _xml(hang_up())
-
-    def _answer(self, address: CallbackAddress, request: HttpRequest) -> HttpResponse:
-        credentials = self.accounts.credentials(address.organization_id, address.carrier_account_id)
-        if credentials is None or not is_authentic(
-            credentials.auth_token,
-            address.url(self.base_url),
-            request.body,
-            request.headers.get("content-type"),
-            request.headers.get("x-twilio-signature"),
-        ):
-            return _REFUSED
-        return _xml(self._twiml(address, request.body, credentials.account_id))
 
     def _twiml(self, address: CallbackAddress, body: bytes, account_sid: str) -> str:
         try:
@@ -84,8 +70,11 @@ class TwimlEndpoint:
 def build(settings: Settings, client: AwsClient, *, now: Callable[[], datetime] = clock.now) -> TwimlEndpoint:
     """The endpoint on DynamoDB and Secrets Manager."""
     return TwimlEndpoint(
-        accounts=CarrierAccounts(client, settings.text("CARRIER_SECRETS_PREFIX")),
-        base_url=settings.public_base_url,
+        callbacks=SignedCallbacks(
+            INSTRUCTIONS,
+            CarrierAccounts(client, settings.text("CARRIER_SECRETS_PREFIX")),
+            settings.public_base_url,
+        ),
         use_case=ServeInstructionsUseCase(
             calls=AnswerStore(client, settings.tables("calls")),
             now=now,

@@ -133,6 +133,7 @@ class World:
         ``how``: ``carrier_call_id``, ``signature``, ``token``, ``body``, ``content_type``, ``account_id``,
         ``organization_id`` replace what is right.
         """
+        self.clock.sleep(0.001)  # no two callbacks arrive in the same millisecond, by which the timeline is ordered
         endpoint = webhook.build(self.settings, self.aws, now=self.clock.now)
         return _reply(serve(self._carrier_event("status", call, form, **how), endpoint.respond))
 

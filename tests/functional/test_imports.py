@@ -79,6 +79,7 @@ STATUS_WEBHOOK_MODULES = """
     dialplane.runtime dialplane.runtime.callback_urls dialplane.runtime.carrier_accounts
     dialplane.runtime.carrier_events dialplane.runtime.clock dialplane.runtime.entry dialplane.runtime.http
     dialplane.runtime.observability dialplane.runtime.problems dialplane.runtime.settings
+    dialplane.runtime.signed_callbacks
     dialplane.tls
     twilio twilio.request_validator
 """

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import dataclasses
-import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,14 +9,12 @@ from typing import Any
 
 from dialplane.aws.client import AwsClient, AwsError
 from dialplane.domain.calls import Call, Transition
-from dialplane.domain.errors import CursorInvalid
-from dialplane.domain.ids import is_id
 from dialplane.domain.statuses import CallStatus, DialOutcome
 from dialplane.domain.times import to_text
+from dialplane.dynamodb import call_pages
 from dialplane.dynamodb.codec import Item, decode, encode, encode_fields
 from dialplane.dynamodb.tables import (
     BY_CARRIER_CALL_ID_INDEX,
-    BY_ORGANIZATION_INDEX,
     CHECK_KEY,
     DUE_CHECKS_INDEX,
     EVENT_PREFIX,
@@ -220,16 +213,7 @@ class CallStore:
 
     def page(self, organization_id: str, filters: CallFilters, *, limit: int, cursor: str | None) -> CallPage:
         """A page of calls, newest first. Raises CursorInvalid."""
-        query: dict[str, Any] = {
-            "IndexName": BY_ORGANIZATION_INDEX,
-            "KeyConditionExpression": "organization_id = :organization_id",
-            "ExpressionAttributeValues": {":organization_id": encode(organization_id)},
-            "ScanIndexForward": False,
-            "Limit": limit + 1,
-        }
-        _add_filters(query, filters)
-        if cursor is not None:
-            query["ExclusiveStartKey"] = _start_key(organization_id, filters, cursor)
+        query = call_pages.query(organization_id, filters, limit=limit, cursor=cursor)
         calls: list[Call] = []
         # A filter can leave a page empty although more follow; bounded, so one request cannot read a whole table.
         for _ in range(_FILTERED_PAGES_MAX):
@@ -240,9 +224,9 @@ class CallStore:
                 break
             query["ExclusiveStartKey"] = last_key
         if len(calls) > limit:
-            return CallPage(tuple(calls[:limit]), _cursor(filters, calls[limit - 1].id))
+            return CallPage(tuple(calls[:limit]), call_pages.cursor_after(filters, calls[limit - 1].id))
         scanned_to = last_key["id"]["S"] if last_key is not None else None
-        return CallPage(tuple(calls), _cursor(filters, scanned_to) if scanned_to is not None else None)
+        return CallPage(tuple(calls), call_pages.cursor_after(filters, scanned_to) if scanned_to is not None else None)
 
     def due_for_check(self, now: datetime, *, limit: int) -> Iterable[Call]:
         """Open calls whose next check is due, the longest due first, as they are now."""
@@ -298,47 +282,3 @@ class CallStore:
             if (last_key := reply.get("LastEvaluatedKey")) is None:
                 return items
             params = {**params, "ExclusiveStartKey": last_key}
-
-
-_FILTER_EXPRESSIONS = {
-    "status": "#status = :status",
-    "assistant_id": "assistant_id = :assistant_id",
-    "caller_number": "caller_number = :caller_number",
-    "destination": "destination = :destination",
-    "created_after": "created_at >= :created_after",
-    "created_before": "created_at < :created_before",
-}
-
-
-def _add_filters(query: dict[str, Any], filters: CallFilters) -> None:
-    wanted = {name: getattr(filters, name) for name in _FILTER_EXPRESSIONS if getattr(filters, name) is not None}
-    if not wanted:
-        return
-    query["FilterExpression"] = " AND ".join(_FILTER_EXPRESSIONS[name] for name in wanted)
-    query["ExpressionAttributeValues"] |= {f":{name}": encode(value) for name, value in wanted.items()}
-    if "status" in wanted:
-        query["ExpressionAttributeNames"] = {"#status": "status"}
-
-
-def _filters_digest(filters: CallFilters) -> str:
-    text = json.dumps(dataclasses.astuple(filters), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _cursor(filters: CallFilters, call_id: str) -> str:
-    return base64.urlsafe_b64encode(f"{_filters_digest(filters)}.{call_id}".encode()).decode()
-
-
-def _start_key(organization_id: str, filters: CallFilters, cursor: str) -> dict[str, Any]:
-    """Where the next page starts. The organization comes from the key that asks, never from the cursor."""
-    try:
-        digest, _, call_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition(".")
-    except (binascii.Error, UnicodeError, ValueError) as error:
-        raise CursorInvalid from error
-    if digest != _filters_digest(filters) or not is_id("call", call_id):
-        raise CursorInvalid
-    return {
-        **call_key(organization_id, call_id).attributes,
-        "organization_id": encode(organization_id),
-        "id": encode(call_id),
-    }
