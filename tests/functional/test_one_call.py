@@ -70,3 +70,11 @@ def test_callbacks_in_any_order_and_number_end_in_the_same_call_and_ledger(
 
 def _micros(money: dict[str, str]) -> int:
     return int(money["amount"].replace(".", ""))
+
+
+def test_a_fault_of_ours_while_the_carrier_is_asked_leaves_the_call_unconfirmed_and_its_hold_open(world: World) -> None:
+    world.carrier.outcomes = [ValueError("a bug")]
+    reply = world.initiate(body)
+    assert (reply.status, reply.json["status"]) == (202, "unknown")
+    call = world.call(reply.json["call_id"])
+    assert (call.status, call.is_open) == ("unconfirmed", True)

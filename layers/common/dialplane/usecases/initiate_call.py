@@ -23,7 +23,7 @@ from dialplane.domain.accounts import (
 )
 from dialplane.domain.admission import Decision, Facts, InitiateCall, admit, decide
 from dialplane.domain.calls import Call
-from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected
+from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected, Unknown
 from dialplane.domain.errors import (
     CallNotPlaced,
     CarrierFailure,
@@ -198,7 +198,7 @@ class InitiateCallUseCase:
             # The fence: after the window whoever removed this number, paused or stopped us may rely on silence.
             if self.now() + CARRIER_TIMEOUT >= call.dial_deadline:
                 return Rejected(cause="rate_limited", code="dial_window_over", message="The dial window has closed.")
-            outcome = carrier.create_call(request)
+            outcome = _ask(carrier, request)
             if not (isinstance(outcome, Rejected) and outcome.cause == "rate_limited"):
                 return outcome
             wait = timedelta(seconds=max(backoff, outcome.retry_after_seconds or 0.0))
@@ -245,6 +245,15 @@ class InitiateCallUseCase:
             # The refusal is certain even if the hold stays a little: the reconciler finds no call and releases it.
             logger.exception("hold_not_released", extra={"call_id": call.id})
         return dial_refusal(rejected)
+
+
+def _ask(carrier: Carrier, request: DialRequest) -> CreateOutcome:
+    try:
+        return carrier.create_call(request)
+    except Exception as error:
+        # A fault of ours in the middle of asking: the carrier may have been asked, so nothing may be concluded.
+        logger.exception("dial_failed")
+        return Unknown(reason=type(error).__name__)
 
 
 def dial_refusal(call: Call) -> DialplaneError:
