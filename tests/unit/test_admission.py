@@ -1,0 +1,217 @@
+"""The decision: a pure function, every gate run in order, the plan as far as it got."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from dialplane.domain.accounts import ApiKey, Assistant, CallerNumber, Organization, PresentedKey
+from dialplane.domain.admission import DIAL_WINDOW, Facts, GateVerdict, InitiateCall, admit, check_balance, decide
+from dialplane.domain.errors import InsufficientBalance
+from dialplane.domain.money import Money
+from dialplane.domain.phone_numbers import PhoneNumber
+from dialplane.domain.statuses import CallStatus
+from dialplane.domain.wallets import Wallet
+
+NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+ORGANIZATION = Organization(id="org_1", name="Example")
+KEY = ApiKey("key", "org_1", "Key", "0" * 64, frozenset({"can_initiate_calls"}))
+ASSISTANT = Assistant(1, "org_1", "Ada", "Hello {{ name | default: 'there' }}.", caller_number="+15551234567")
+NUMBER = CallerNumber("+15551234567", "org_1", "twilio", "acct_1", assistant_id=1)
+WALLET = Wallet("org_1", "USD", deposited_micros=10**6, available_micros=10**6)
+FACTS = Facts(KEY, ORGANIZATION, NUMBER, ASSISTANT, WALLET)
+GATES = ["caller_number", "assistant", "texts", "do_not_call", "destination", "balance", "active_calls"]
+
+
+def a_command(**changes: Any) -> InitiateCall:
+    defaults: dict[str, Any] = {
+        "dialect": "burki",
+        "request_id": "request",
+        "presented_key": PresentedKey("org_1", "key", "secret"),
+        "destination": PhoneNumber("+15559876543"),
+        "caller_number": PhoneNumber("+15551234567"),
+        "assistant_id": None,
+        "welcome_message": None,
+        "agenda": None,
+        "variables": {},
+    }
+    return InitiateCall(**{**defaults, **changes})
+
+
+def outcome(command: InitiateCall, facts: Facts) -> tuple[str | None, list[str]]:
+    """The refusal's code and the gates that did not pass."""
+    decision = decide(command, facts)
+    assert [result.gate for result in decision.gates] == GATES
+    refusal = decision.refusal
+    return refusal.code if refusal else None, [
+        f"{result.gate} {result.verdict.value}" for result in decision.gates if result.verdict is not GateVerdict.PASSED
+    ]
+
+
+def facts_with(**changes: Any) -> Facts:
+    return replace(FACTS, **changes)
+
+
+RESOLUTION_FAILED = ["texts skipped", "balance skipped"]
+
+
+@pytest.mark.parametrize(
+    ("command", "facts", "code", "not_passed"),
+    [
+        ({}, {}, None, []),
+        ({"assistant_id": 1}, {}, None, []),
+        ({"caller_number": None, "assistant_id": 1}, {}, None, []),
+        (
+            {},
+            {"caller_number": None, "assistant": None},
+            "caller_number_foreign",
+            ["caller_number failed", "assistant skipped", *RESOLUTION_FAILED],
+        ),
+        (
+            {},
+            {"caller_number": replace(NUMBER, is_active=False)},
+            "caller_number_foreign",
+            ["caller_number failed", "assistant skipped", *RESOLUTION_FAILED],
+        ),
+        ({}, {"assistant": None}, "assistant_not_found", ["assistant failed", *RESOLUTION_FAILED]),
+        (
+            {},
+            {"assistant": replace(ASSISTANT, is_active=False)},
+            "assistant_not_found",
+            ["assistant failed", *RESOLUTION_FAILED],
+        ),
+        ({"assistant_id": 9}, {"assistant": None}, "assistant_foreign", ["assistant failed", *RESOLUTION_FAILED]),
+        (
+            {"assistant_id": 1},
+            {"assistant": replace(ASSISTANT, is_active=False)},
+            "assistant_not_found",
+            ["assistant failed", *RESOLUTION_FAILED],
+        ),
+        (
+            {"caller_number": None, "assistant_id": 9},
+            {"assistant": None, "caller_number": None},
+            "assistant_foreign",
+            ["caller_number skipped", "assistant failed", *RESOLUTION_FAILED],
+        ),
+        (
+            {"caller_number": None, "assistant_id": 1},
+            {"caller_number": None},
+            "caller_number_missing",
+            ["caller_number failed"],
+        ),
+        ({"welcome_message": "{{x}}"}, {}, "missing_variables", ["texts failed"]),
+        ({"agenda": "{{"}, {}, "invalid_template", ["texts failed"]),
+        ({}, {"is_destination_on_dnc": True}, "do_not_call", ["do_not_call failed"]),
+        ({"destination": PhoneNumber("+442079460123")}, {}, "destination_not_allowed", ["destination failed"]),
+        ({"destination": PhoneNumber("+19002345678")}, {}, "destination_not_allowed", ["destination failed"]),
+        ({}, {"wallet": None}, "insufficient_balance", ["balance failed"]),
+        ({}, {"wallet": replace(WALLET, available_micros=299_999)}, "insufficient_balance", ["balance failed"]),
+        ({}, {"wallet": replace(WALLET, available_micros=300_000)}, None, []),
+        ({}, {"wallet": replace(WALLET, currency="EUR")}, "insufficient_balance", ["balance failed"]),
+        ({}, {"wallet": replace(WALLET, active_calls=100)}, "active_calls_limit_reached", ["active_calls failed"]),
+        ({}, {"wallet": replace(WALLET, active_calls=99)}, None, []),
+    ],
+)
+def test_the_gates(command: dict[str, Any], facts: dict[str, Any], code: str | None, not_passed: list[str]) -> None:
+    assert outcome(a_command(**command), facts_with(**facts)) == (code, not_passed)
+
+
+def test_every_gate_is_run_whatever_the_earlier_ones_said() -> None:
+    facts = facts_with(is_destination_on_dnc=True, wallet=replace(WALLET, available_micros=0, active_calls=100))
+    command = a_command(welcome_message="{{x}}", destination=PhoneNumber("+442079460123"))
+    code, not_passed = outcome(command, facts)
+    assert code == "missing_variables"
+    assert not_passed == [f"{gate} failed" for gate in GATES[2:]]
+
+
+def test_deciding_twice_says_the_same_and_changes_nothing() -> None:
+    command, facts = a_command(agenda="{{x}}", variables={"x": 1}), FACTS
+    assert decide(command, facts) == decide(command, facts)
+
+
+@pytest.mark.parametrize(
+    ("destination", "allowed", "passes"),
+    [
+        ("+442079460123", frozenset({"US", "GB"}), True),
+        ("+15559876543", frozenset({"GB"}), False),
+        ("+18765551234", frozenset({"US"}), False),  # Jamaica
+        ("+18765551234", frozenset({"JM"}), True),
+        ("+881612345678", frozenset({"US", "001"}), True),
+        ("+15559876543", frozenset(), False),
+    ],
+)
+def test_only_allowed_countries_are_called(destination: str, allowed: frozenset[str], passes: bool) -> None:
+    organization = replace(ORGANIZATION, allowed_countries=allowed)
+    code, _ = outcome(a_command(destination=PhoneNumber(destination)), facts_with(organization=organization))
+    assert code == (None if passes else "destination_not_allowed")
+
+
+@pytest.mark.parametrize(("destination", "kind"), [("+19002345678", "premium_rate"), ("+18002345678", "toll_free")])
+def test_a_refused_kind_of_number_can_be_allowed(destination: str, kind: str) -> None:
+    command = a_command(destination=PhoneNumber(destination))
+    refusal = decide(command, FACTS).refusal
+    assert refusal is not None
+    assert refusal.details == {"number_type": kind}
+    organization = replace(ORGANIZATION, allowed_number_types=frozenset({kind}))
+    assert decide(command, facts_with(organization=organization)).refusal is None
+
+
+def test_the_requests_words_come_before_the_assistants() -> None:
+    assistant = replace(ASSISTANT, agenda="Ask {{ name | default: 'them' }}.", goodbye_message="Bye {{name}}.")
+    variables = {"name": "Ada"}
+    own = decide(a_command(variables=variables), facts_with(assistant=assistant)).plan
+    assert own.instructions is not None
+    assert (own.instructions.welcome_message, own.agenda) == ("Hello Ada.", "Ask Ada.")
+    assert own.instructions.goodbye_message == "Bye Ada."
+    command = a_command(welcome_message="Hi {{name}}", agenda="", variables=variables)
+    theirs = decide(command, facts_with(assistant=assistant)).plan
+    assert theirs.instructions is not None
+    assert (theirs.instructions.welcome_message, theirs.agenda) == ("Hi Ada", "")
+
+
+def test_an_override_speaks_and_the_number_still_calls() -> None:
+    other = replace(ASSISTANT, id=2, name="Grace", caller_number="+15550000000")
+    plan = decide(a_command(assistant_id=2), facts_with(assistant=other)).plan
+    assert plan.assistant == other
+    assert plan.caller_number == NUMBER
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rate", "increment", "hold"),
+    [(600, 30_000, 60, 300_000), (90, 30_000, 60, 60_000), (90, 30_000, 1, 45_000), (1, 1, 1, 1)],
+)
+def test_the_hold_is_the_rate_times_the_time_limit(seconds: int, rate: int, increment: int, hold: int) -> None:
+    organization = replace(ORGANIZATION, rate_micros_per_minute=rate, billing_increment_seconds=increment)
+    assistant = replace(ASSISTANT, max_duration_seconds=seconds)
+    plan = decide(a_command(), facts_with(organization=organization, assistant=assistant)).plan
+    assert plan.hold == Money(hold, "USD")
+
+
+def test_a_402_says_what_is_there_and_what_is_needed() -> None:
+    with pytest.raises(InsufficientBalance) as caught:
+        check_balance(replace(WALLET, available_micros=1), Money(2, "USD"))
+    assert (caught.value.available, caught.value.required) == (Money(1, "USD"), Money(2, "USD"))
+
+
+def test_money_of_another_currency_counts_for_nothing() -> None:
+    with pytest.raises(InsufficientBalance) as caught:
+        check_balance(replace(WALLET, currency="EUR"), Money(1, "USD"))
+    assert caught.value.available == Money(0, "USD")
+
+
+def test_the_admitted_call_is_the_plan_and_may_be_dialled_for_ten_seconds() -> None:
+    command = a_command(agenda="{{x}}", variables={"x": "\u00e9"})
+    decision = decide(command, FACTS)
+    call = admit(command, FACTS, decision, call_id="call_1", now=NOW)
+    assert call.status is CallStatus.DIALING
+    assert (call.created_at, call.dial_deadline) == (NOW, NOW + DIAL_WINDOW)
+    assert DIAL_WINDOW.total_seconds() == 10
+    assert (call.hold_micros, call.currency, call.time_limit_seconds) == (300_000, "USD", 600)
+    assert (call.assistant_id, call.caller_number, call.destination) == (1, "+15551234567", "+15559876543")
+    assert call.instructions.parameters == {"call_id": "call_1"}
+    assert call.gates == tuple(GATES)
+    assert call.variables_json == '{"x":"\u00e9"}'
+    assert call.is_open
