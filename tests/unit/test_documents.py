@@ -60,7 +60,8 @@ def test_a_call_that_has_ended() -> None:
 
 @pytest.mark.parametrize("field", ["api_key_id", "variables_json", "organization_id", "carrier_account_id", "version"])
 def test_what_is_nobodys_business_does_not_show(field: str) -> None:
-    call = a_call(**{field: 424_242 if field == "version" else "canary"})
+    canary: dict[str, Any] = {field: 424_242 if field == "version" else "canary"}
+    call = a_call(**canary)
     assert "canary" not in json.dumps(call_document(call))
     assert "424242" not in json.dumps(call_document(call))
 
