@@ -74,7 +74,7 @@ def _micros(money: dict[str, str]) -> int:
 
 def test_a_fault_of_ours_while_the_carrier_is_asked_leaves_the_call_unconfirmed_and_its_hold_open(world: World) -> None:
     world.carrier.outcomes = [ValueError("a bug")]
-    reply = world.initiate(body)
+    reply = world.initiate(SEED2)
     assert (reply.status, reply.json["status"]) == (202, "unknown")
     call = world.call(reply.json["call_id"])
     assert (call.status, call.is_open) == ("unconfirmed", True)
