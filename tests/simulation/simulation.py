@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -37,6 +37,7 @@ from tests.simulation.truthful_carrier import (
     TruthfulCarrier,
 )
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 BODY = {"from_phone_number": "+15551234567", "to_phone_number": "+15559876543"}
@@ -103,6 +104,7 @@ class Simulation:
     _sqs: Any = None
     _received: Counter[str] = field(default_factory=Counter)
     _completed: set[str] = field(default_factory=set)
+    points_of_first_request: int = 0
     _points_of_story: int = 0
     _is_acting: bool = False
     _seen_within: list[Violation] = field(default_factory=list)
@@ -122,6 +124,7 @@ class Simulation:
     def _story(self) -> None:
         client = self.schedule.client
         self.request("first key")
+        self.points_of_first_request = self.injector.points
         if client == "retries":
             self.request("first key")
         elif client == "takes another key":
@@ -463,16 +466,7 @@ def a_simulation() -> Iterator[Simulation]:
         yield simulation
 
 
-def count_points(simulation: Simulation, schedule: Schedule, *, of_first_request: bool = False) -> int:
-    """How many I/O points a schedule has without faults: all of them, or those of its first request alone."""
-    if not of_first_request:
-        return simulation.run(schedule)
-    simulation.start(schedule)
-    simulation.request("first key")
-    return simulation.injector.points
-
-
-def spread(schedules: Sequence[Schedule], at_most: int, seed: int = 0) -> list[Schedule]:
+def spread(schedules: Sequence[T], at_most: int, seed: int = 0) -> list[T]:
     """A random choice that is the same in every run; SIMULATION_SCALE multiplies its size, ``all`` takes every one."""
     scale = os.environ.get("SIMULATION_SCALE", "1")
     if scale == "all" or len(schedules) <= at_most * int(scale):

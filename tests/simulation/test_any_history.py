@@ -154,7 +154,7 @@ class Histories(RuleBasedStateMachine):
 
 
 Histories.TestCase.settings = settings(
-    max_examples=scaled(40),
+    max_examples=scaled(25),
     stateful_step_count=25,
     deadline=None,
     derandomize=scaled(1) == 1,
