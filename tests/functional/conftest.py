@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.fakes.moto_dynamodb import empty_table
 from tests.fakes.world import World, a_world
 
 
@@ -24,3 +25,10 @@ def _obliging_carrier(request: pytest.FixtureRequest) -> Iterator[None]:
         carrier = request.getfixturevalue("world").carrier
         carrier.outcomes.clear()
         carrier.on_create = lambda call, carrier_call_id: None
+
+
+@pytest.fixture
+def forgotten_calls(world: World) -> Iterator[None]:
+    """Calls are gone after each test: moto copies every table for every transaction, so a full one is slow."""
+    yield
+    empty_table(world.tables.calls)

@@ -27,6 +27,8 @@ from tests.functional.expectations import (
     unchanged,
 )
 
+pytestmark = pytest.mark.usefixtures("forgotten_calls")
+
 SUCCESS = "Call initiated successfully"
 NUMBER_FORMAT = "Invalid phone number format. Use E.164 format (e.g., +1234567890)"
 OWN_GREETING = "Hello there, this is Example Dental with a reminder for you."

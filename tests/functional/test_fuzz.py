@@ -18,7 +18,7 @@ from tests.functional.routes import INITIATE, ROUTES
 
 # The world is shared on purpose: a refused request leaves no trace, and an accepted one is allowed to.
 fuzz = settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -369,3 +369,29 @@ def test_without_a_key_every_request_is_a_new_call(world: World) -> None:
     dials = len(world.carrier.requests)
     assert world.initiate(SEED2).json != world.initiate(SEED2).json
     assert len(world.carrier.requests) == dials + 2
+
+
+# ---- too many requests: the one refusal that proves that nothing was processed --------------------------------------
+
+TOO_MANY = Rejected(cause="rate_limited", code="20429", message="Too many requests")
+
+
+def test_a_dial_that_was_not_processed_is_repeated_within_its_window_and_gets_one_answer(world: World) -> None:
+    world.carrier.outcomes += [TOO_MANY, TOO_MANY]
+    dials = len(world.carrier.requests)
+    first = keyed(world, "busy-carrier")
+    assert (first.status, len(world.carrier.requests)) == (200, dials + 3)
+    assert len(set(list(world.carrier.call_ids)[dials:])) == 1
+    with unchanged(world):
+        assert_replayed(first, keyed(world, "busy-carrier"))
+
+
+def test_a_carrier_that_stays_busy_is_503_before_the_window_closes_and_the_hold_is_released(world: World) -> None:
+    world.carrier.outcomes += [TOO_MANY] * 50
+    before, wallet = world.clock.now(), world.wallet()
+    reply = keyed(world, "busier-carrier")
+    problem = assert_problem(reply, 503, "carrier_unavailable")
+    assert int(reply.headers["retry-after"]) >= 1
+    assert world.clock.now() - before < timedelta(seconds=10)
+    assert world.wallet() == wallet
+    assert world.get_call(problem["call_id"]).json["ended_reason"] == "carrier_rejected"

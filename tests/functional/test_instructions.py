@@ -15,6 +15,8 @@ from tests.fakes.world import ACCOUNT_SID, ANSWERED_CALL, Reply, World
 from tests.functional.expectations import SEED2, a_caller, stored_call, unchanged
 from tests.functional.test_status_callbacks import FailingAws
 
+pytestmark = pytest.mark.usefixtures("forgotten_calls")
+
 VERBS = {"Response", "Say", "Pause", "Hangup", "Connect", "Stream", "ConversationRelay", "Parameter"}
 
 

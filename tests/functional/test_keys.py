@@ -15,6 +15,8 @@ from tests.fakes.world import World
 from tests.functional.expectations import SEED2, a_caller, a_key, assert_problem, unchanged
 from tests.functional.routes import ROUTES, Route
 
+pytestmark = pytest.mark.usefixtures("forgotten_calls")
+
 every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 
 

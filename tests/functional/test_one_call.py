@@ -10,6 +10,8 @@ import pytest
 from tests.fakes.world import ANSWERED_CALL, World
 from tests.functional.expectations import SEED0, SEED2, SEED2_CUSTOM, SEED2_OVERRIDE
 
+pytestmark = pytest.mark.usefixtures("forgotten_calls")
+
 
 @pytest.mark.parametrize("body", [SEED0, SEED2, SEED2_CUSTOM, SEED2_OVERRIDE])
 def test_every_example_request_of_the_seeds_is_placed_and_answered_exactly(

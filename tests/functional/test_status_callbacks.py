@@ -19,6 +19,8 @@ from functions.status import webhook
 from tests.fakes.world import ACCOUNT_SID, ANSWERED_CALL, World
 from tests.functional.expectations import SEED2, a_caller, everything, stored_call, unchanged
 
+pytestmark = pytest.mark.usefixtures("forgotten_calls")
+
 LIVES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "completed": (ANSWERED_CALL, {"status": "completed", "ended_reason": "hang_up", "charge": "0.060000"}),
     "busy": (("initiated", "ringing", "busy"), {"status": "busy", "ended_reason": "busy", "charge": "0.000000"}),
