@@ -106,11 +106,11 @@ def main() -> int:
         built = None if arguments.no_ours else arguments.build_dir or workshop.ours()
         with tempfile.TemporaryDirectory(prefix="bench-") as scratch_name:
             scratch = Path(scratch_name)
-            context, ca_bundle = (None, None) if arguments.no_tls else make_server_tls(scratch)
+            context, trust = (None, None) if arguments.no_tls else make_server_tls(scratch)
             backend = Backend()
             with serve(backend, context) as addresses:
                 subjects = [peer_subjects.trivial()]
-                subjects += ours(built, backend, addresses) if built else []
+                subjects += ours(built, backend, addresses, trust) if built else []
                 subjects += peer_subjects.naive(peer, NAIVE, backend, addresses)
                 subjects += peer_subjects.naive(compiled_peer, COMPILED, backend, addresses)
                 rank = {job: place for place, job in enumerate(("trivial", *JOBS))}
@@ -120,7 +120,7 @@ def main() -> int:
                     runtime_python=runtime_python,
                     backend=backend,
                     addresses=addresses,
-                    ca_bundle=ca_bundle,
+                    ca_bundle=trust.everybody if trust else None,
                     scratch=scratch,
                 )
                 samples = bench.run(subjects, rounds=rounds, warm=warm, seed=arguments.seed, progress=_say)

@@ -15,6 +15,7 @@ from bench.capacity import Index
 from bench.server import Addresses
 from bench.stub import Backend, Table
 from bench.subjects import Subject, is_accepted, is_call_initiated, is_connecting_twiml
+from bench.tls import Trust
 from dialplane.aws.client import AwsClient
 from dialplane.domain.accounts import (
     ApiKey,
@@ -145,7 +146,7 @@ def seed(backend: Backend, carrier_url: str) -> None:
     )
 
 
-def ours(built: Path, backend: Backend, addresses: Addresses) -> list[Subject]:
+def ours(built: Path, backend: Backend, addresses: Addresses, trust: Trust | None) -> list[Subject]:
     """Return our three hot functions and put the items they read into the back end."""
     seed(backend, addresses.carrier)
     environment = {
@@ -164,6 +165,8 @@ def ours(built: Path, backend: Backend, addresses: Addresses) -> list[Subject]:
         "POWERTOOLS_METRICS_NAMESPACE": "Dialplane",
         "AWS_ENDPOINT_URL": "",
     }
+    if trust is not None:
+        environment["AWS_CA_BUNDLE"] = str(trust.amazon)
     path = {
         "carrier": "twilio",
         "organization_id": ORGANIZATION_ID,

@@ -3,6 +3,7 @@
 import datetime
 import ipaddress
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 
 import certifi
@@ -12,16 +13,28 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 LIFETIME = datetime.timedelta(days=30)
+AMAZON_ROOTS = Path(__file__).parents[1] / "layers/common/dialplane/aws/amazon_roots.pem"
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """CA bundles with the throw-away authority added: all public roots, and the few that our AWS client reads.
+
+    In Lambda our client believes those few for AWS's own hosts; the stub is none, so here they are a bundle.
+    """
+
+    everybody: Path
+    amazon: Path
 
 
 def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def make_server_tls(directory: Path) -> tuple[ssl.SSLContext, Path]:
+def make_server_tls(directory: Path) -> tuple[ssl.SSLContext, Trust]:
     """Write a throw-away authority and a server certificate into `directory`.
 
-    Returns the server's context and a CA bundle: the public roots plus the throw-away one.
+    Returns the server's context and who is to be believed.
     """
     now = datetime.datetime.now(datetime.UTC)
     authority_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -74,6 +87,8 @@ def make_server_tls(directory: Path) -> tuple[ssl.SSLContext, Path]:
     )
     bundle = directory / "ca-bundle.pem"
     bundle.write_bytes(Path(certifi.where()).read_bytes() + authority.public_bytes(pem))
+    amazon_bundle = directory / "amazon-roots.pem"
+    amazon_bundle.write_bytes(AMAZON_ROOTS.read_bytes() + authority.public_bytes(pem))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain)
-    return context, bundle
+    return context, Trust(bundle, amazon_bundle)

@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import select
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from dialplane.aws.retries import AwsClient, AwsError, RetryPolicy, call_with_retries
 from dialplane.aws.sigv4 import Credentials, sign_headers
-from dialplane.tls import default_context
+from dialplane.tls import amazon_context, default_context
 
 __all__ = ["AwsClient", "AwsError", "HttpAwsClient", "RetryPolicy"]
 
@@ -42,6 +43,7 @@ _SERVICES = {
     ),
     "stepfunctions": _Service("states", "AWSStepFunctions", "application/x-amz-json-1.0", "AWS_ENDPOINT_URL_SFN"),
 }
+_AMAZON_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu")
 _DNS_SUFFIXES = {
     "cn-": "amazonaws.com.cn",
     "us-iso-": "c2s.ic.gov",
@@ -78,6 +80,7 @@ class HttpAwsClient:
         self._environ = environ
         self._clock = clock
         self._clock_offset_seconds = 0.0
+        self._distrusts_amazon_roots = False
         self._lock = threading.Lock()
         self._local = threading.local()
 
@@ -127,6 +130,10 @@ class HttpAwsClient:
                 connection.sock.settimeout(self._read_timeout_seconds)
             except OSError as error:
                 connection.close()
+                if isinstance(error, ssl.SSLCertVerificationError):
+                    # A root that the short list does not have: from the next try on the system's whole store decides.
+                    self._distrusts_amazon_roots = True
+                    self._local.__dict__["pool"].clear()
                 raise failure("ConnectionFailed", error) from error
         with self._lock:
             self.requests_sent += 1
@@ -188,15 +195,18 @@ class HttpAwsClient:
             if endpoint.scheme == "http":
                 connection = http.client.HTTPConnection(host, endpoint.port)
             else:
-                connection = http.client.HTTPSConnection(
-                    host, endpoint.port, context=default_context(self._environ.get("AWS_CA_BUNDLE") or None)
-                )
+                connection = http.client.HTTPSConnection(host, endpoint.port, context=self._tls_context(host))
             pool[key] = connection
         elif connection.sock is not None and _is_readable(connection.sock):
             # Between requests nothing may arrive but the end of the stream: found now, before anything is sent, it
             # costs even a call that must not be repeated nothing.
             connection.close()
         return connection
+
+    def _tls_context(self, host: str) -> ssl.SSLContext:
+        bundle = self._environ.get("AWS_CA_BUNDLE") or None
+        is_amazon = bundle is None and host.endswith(_AMAZON_DOMAINS) and not self._distrusts_amazon_roots
+        return amazon_context() if is_amazon else default_context(bundle)
 
     def _corrects_clock(self, reply: _Reply) -> bool:
         """Take over the server's clock if the request was refused because ours is wrong. True: sign and send again."""
