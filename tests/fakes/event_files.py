@@ -35,6 +35,26 @@ class Example:
     status: int | None = None
     answer: Mapping[str, Any] | str = ""
 
+    def mismatch(self, given: Any) -> str:
+        """What is wrong with this answer of the function's; '' when it is the one documented."""
+        if isinstance(given, Mapping) and "errorMessage" in given:
+            return f"raised {given.get('errorType')}: {given['errorMessage']}"
+        if self.status is not None:
+            status = given.get("statusCode") if isinstance(given, Mapping) else None
+            if status != self.status:
+                return f"expected status {self.status}, got {json.dumps(given)}"
+            given = given.get("body", "")
+        if isinstance(self.answer, str):
+            return "" if self.answer in str(given) else f"expected {self.answer!r} in {given!r}"
+        try:
+            document = json.loads(given) if isinstance(given, str) else given
+        except ValueError:
+            document = None
+        if not isinstance(document, Mapping):
+            return f"expected a JSON object, got {given!r}"
+        differing = {name: value for name, value in self.answer.items() if (name, value) not in document.items()}
+        return "; ".join(f"{name}: expected {value!r}, got {document.get(name)!r}" for name, value in differing.items())
+
 
 _REMINDER = {
     "to_phone_number": world.DESTINATION,
