@@ -1,139 +1,296 @@
 # ruff: noqa: T201, S603, S607 - tells people what it does, and starts programs on purpose
-"""`make sam-local`: run every file of events/ through `sam local invoke`, in containers of Lambda's own image.
+"""`make sam-local`: every file of events/ through `sam local invoke`, each answer compared with the one documented.
 
-Needs a Docker daemon; nothing else in this project does. The functions talk to a MiniStack with the real stack on it,
-started here on the address at which containers see this machine (Docker's bridge), and stopped at the end.
+Needs a Docker daemon; nothing else in this project does. Each file gets a container of Lambda's own image with the
+built artefact in it, and the world of `tests.fakes.event_world` as if nothing had happened before. What is answered
+must be what `tests.fakes.event_files` says.
 
 A file's name starts with the function it is for, in snake case: `status_webhook_duplicate.json` goes to
 StatusWebhookFunction.
+
+Where the emulated AWS and the simulated carrier listen: containers cannot reach this machine's 127.0.0.1, so both bind
+to the address that this machine has on Docker's bridge, and to no other. It belongs to an interface with nothing but
+containers behind it, for others to reach only by a route they set on purpose; there are no secrets there, for minutes.
+The address is checked before anything starts: what is missing, unspecified or public is refused. A container for the
+two on a network of its own, published on 127.0.0.1, would need all they import installed a second time, for the
+image's Python. Where the daemon runs in a virtual machine (Docker Desktop), the bridge is not this machine's, and
+containers reach its 127.0.0.1 as host.docker.internal.
+
+Why not `sam local start-lambda` with warm containers, which takes a tenth of the time: an event would meet what the
+event before it left in the process.
+
+The stack is not deployed here, as `make up` does: its schedule and its queue's worker would work on the same calls as
+the events. The tables are the template's.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
+import boto3
+
+from sandbox.carriers.embedded import SimulatedCarriers
 from sandbox.deployment import ROOT, Deployment, DeploymentFailed, Emulator, host_architecture
-from sandbox.processes import Processes, ProcessFailed, reserved_ports
+from sandbox.processes import LOOPBACK, Processes, ProcessFailed
+from tests.fakes import event_world
+from tests.fakes.event_files import ENVIRONMENT, EXAMPLES, Example
+from tests.fakes.event_stack import STILL, EventStack, take_the_first_place
+from tests.fakes.template import resources
 
 EMULATOR = "ministack"
-FUNCTIONS = [
-    "CallCompletionFunction",
-    "InitiateFunction",
-    "ManageFunction",
-    "ReconcilerFunction",
-    "StatusWebhookFunction",
-    "StatusWorkerFunction",
-    "TwimlFunction",
-]
+PYTHON_VERSION = "3.13"
+IMAGE = f"public.ecr.aws/lambda/python:{PYTHON_VERSION}"
+WITHOUT_DOCKER = "`make up` runs everything without it."
 
 
 class CannotRun(Exception):
     """This machine cannot run the events; the message says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address of this machine: what servers bind to, and what containers call it."""
+
+    bind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A file, the logical id of its function, and what is documented about it."""
+
+    path: Path
+    function: str
+    example: Example
+
+
 def main() -> int:
-    """Run every event; the exit status is 0 when every function answered without an error."""
+    """Run every event; the exit status is 0 when every answer is the one documented."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # else nothing would be stopped
     try:
-        gateway = docker_gateway()
-        events = [(path, function_for(path)) for path in sorted((ROOT / "events").glob("*.json"))]
-        if not events:
-            raise CannotRun("events/ has no JSON files.")
+        events = find_events(ROOT / "events")
+        address = containers_host()
+        image = lambda_image()
         with tempfile.TemporaryDirectory(prefix="dialplane-sam-local-") as folder:
-            return run_all(Path(folder), gateway, events)
+            return run_all(Path(folder), address, image, events)
     except (CannotRun, DeploymentFailed, ProcessFailed) as error:
         print(f"sam-local: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
-def docker_gateway() -> str:
-    """Return the address of this machine on Docker's bridge. Raises CannotRun without a Docker daemon."""
+# ---- before anything starts -----------------------------------------------------------------------------------------
+
+
+def find_events(folder: Path) -> list[Event]:
+    """Return the folder's events by name. Raises CannotRun when one has no function or no documented answer."""
+    examples = {f"{example.name}.json": example for example in EXAMPLES}
+    paths = {path.name: path for path in sorted(folder.glob("*.json"))}
+    if paths.keys() != examples.keys():
+        differing = ", ".join(sorted(paths.keys() ^ examples.keys()))
+        raise CannotRun(f"{folder} and tests/fakes/event_files.py do not have the same events: {differing}.")
+    return [Event(path, function_for(path.stem), examples[name]) for name, path in paths.items()]
+
+
+def function_for(name: str) -> str:
+    """Return the logical id of the function an event is for. Raises CannotRun when its name says none."""
+    functions = [key for key, resource in resources().items() if resource["Type"] == "AWS::Serverless::Function"]
+    for function in functions:
+        prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", function.removesuffix("Function")).lower()
+        if name.startswith(f"{prefix}_"):
+            return function
+    raise CannotRun(f"{name}.json starts with the name of no function; known are {', '.join(functions)}.")
+
+
+def containers_host() -> Address:
+    """Where containers reach this machine, and nobody else does. Raises CannotRun without a Docker daemon."""
     if shutil.which("docker") is None:
-        raise CannotRun("needs Docker, and there is no `docker` on PATH. `make up` runs everything without it.")
-    command = ["docker", "network", "inspect", "bridge", "--format", "{{json (index .IPAM.Config 0)}}"]
-    asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        raise CannotRun(f"needs Docker, and there is no `docker` on PATH. {WITHOUT_DOCKER}")
+    asked = docker("network", "inspect", "bridge", "--format", "{{json .IPAM.Config}}")
     if asked.returncode:
-        raise CannotRun(f"needs a running Docker daemon. `make up` runs everything without it.\n{asked.stderr.strip()}")
-    bridge = json.loads(asked.stdout)
-    # Some daemons do not write the gateway down; it is the subnet's first address then.
-    gateway = bridge.get("Gateway") or str(next(ipaddress.ip_network(bridge["Subnet"]).hosts()))
-    if not ipaddress.ip_address(gateway).is_private:
-        raise CannotRun(f"Docker's bridge has the public address {gateway}; the emulator must not listen there.")
-    return gateway
+        raise CannotRun(f"needs a running Docker daemon. {WITHOUT_DOCKER}\n{asked.stderr.strip()}")
+    gateway = bridge_gateway(json.loads(asked.stdout) or [])
+    try:
+        free_port(gateway)
+    except OSError:
+        return Address(LOOPBACK, "host.docker.internal")
+    return Address(gateway, gateway)
 
 
-def function_for(event: Path) -> str:
-    """Return the logical id of the function the event is for. Raises CannotRun when the name says none."""
-    for name in FUNCTIONS:
-        prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", name.removesuffix("Function")).lower()
-        if event.stem == prefix or event.stem.startswith(f"{prefix}_"):
-            return name
-    raise CannotRun(f"{event.name} starts with the name of no function; known are {', '.join(FUNCTIONS)}.")
+def bridge_gateway(networks: list[dict[str, str]]) -> str:
+    """Return the IPv4 address of the host in the bridge's IPAM configuration. Raises CannotRun if there is none."""
+    for network in networks:
+        subnet = ipaddress.ip_network(network.get("Subnet") or "::/0", strict=False)
+        if subnet.version != 4:
+            continue
+        # Some daemons do not write the gateway down; it is the subnet's first address then.
+        gateway = ipaddress.ip_address(network.get("Gateway") or next(subnet.hosts()))
+        if gateway.is_private and not gateway.is_unspecified and gateway in subnet:
+            return str(gateway)
+        raise CannotRun(f"Docker's bridge has the address {gateway} on this machine; no emulator may listen there.")
+    raise CannotRun(f"Docker's bridge has no IPv4 address on this machine: {json.dumps(networks)}.")
 
 
-def run_all(folder: Path, gateway: str, events: list[tuple[Path, str]]) -> int:
-    """Build for Lambda's Python, deploy, and invoke each event in a container; 1 when any function failed."""
-    with reserved_ports([0]) as (port,):
-        pass
-    emulator = Emulator(f"http://{gateway}:{port}")
-    processes = Processes(folder / "run", folder / "logs")
-    deployment = Deployment(folder, folder / "logs", python_version="3.13")
+def lambda_image() -> str:
+    """Return Lambda's image, which is on this machine then. Raises CannotRun when it cannot be had."""
+    image = f"{IMAGE}-{host_architecture()}"
+    if docker("image", "inspect", image).returncode == 0:
+        return image
+    print(f"Pulling {image}", flush=True)
+    pulled = docker("pull", "--quiet", image)
+    if pulled.returncode:
+        raise CannotRun(f"{image} is not on this machine and cannot be pulled.\n{pulled.stderr.strip()}")
+    return image
+
+
+# ---- the world ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The emulated AWS and the simulated carrier while they run, and how functions in containers reach them."""
+
+    emulator: Emulator
+    stack: EventStack
+    carrier_url: str
+    variables: dict[str, str]
+
+
+@contextlib.contextmanager
+def running_world(folder: Path, address: Address) -> Iterator[World]:
+    """Start everything that functions talk to; it is stopped at the end. Raises ProcessFailed."""
+    port = free_port(address.bind)
+    emulator = Emulator(f"http://{address.bind}:{port}")
     environment = emulator.environment() | {
-        "BIND_HOST": gateway,  # reachable from containers on this machine, and from nowhere else
+        "BIND_HOST": address.bind,  # the default is every interface
         "GATEWAY_PORT": str(port),
-        "IOT_MTLS_ENABLED": "0",
+        "MINISTACK_HOST": address.name,
+        "IOT_MTLS_ENABLED": "0",  # else MQTT listens on every interface whatever BIND_HOST says
         "TMPDIR": str(folder),
     }
+    processes = Processes(folder / "run", folder / "logs")
+    accounts = {event_world.ACCOUNT_SID: event_world.AUTH_TOKEN}
     try:
         processes.start(EMULATOR, [sys.executable, "-m", "ministack"], environment=environment, directory=folder)
-        deployment.build()
-        processes.wait_until_listening(EMULATOR, port, seconds_max=45, host=gateway)
-        deployment.deploy(emulator, {"AwsEndpointUrl": emulator.url, "Architecture": host_architecture()})
-        variables = folder / "variables.json"
-        variables.write_text(json.dumps(deployment.function_variables(emulator)))
-        failed = [path.name for path, name in events if not invoke(deployment, emulator, variables, path, name)]
+        with SimulatedCarriers(accounts=accounts, speed=STILL, host=address.bind) as carriers:
+            take_the_first_place(carriers.url)
+            processes.wait_until_listening(EMULATOR, port, seconds_max=45, host=address.bind)
+            with patch.dict(os.environ, emulator.environment(), clear=True):  # where boto3 looks for its endpoint
+                stack = EventStack.create(boto3.Session())
+                variables = ENVIRONMENT | {
+                    "AWS_ENDPOINT_URL": f"http://{address.name}:{port}",
+                    "CARRIER_EVENTS_QUEUE_URL": stack.queue_url,
+                }
+                yield World(emulator, stack, carriers.url.replace(address.bind, address.name), variables)
     finally:
         processes.stop_all()
-    if failed:
-        print(f"\n{len(failed)} of {len(events)} events failed: {', '.join(failed)}", file=sys.stderr)
-    else:
-        print(f"\nAll {len(events)} events ran.")
-    return 1 if failed else 0
 
 
-def invoke(deployment: Deployment, emulator: Emulator, variables: Path, event: Path, function: str) -> bool:
-    """Invoke one event and print what came of it; False when the function raised or did not run."""
-    command = [sys.executable, "-m", "samcli", "local", "invoke", function, "--event", str(event)]
-    command += ["--template-file", str(deployment.template), "--env-vars", str(variables)]
+def check_reachable(image: str, world: World) -> None:
+    """Let a container ask the emulator and the carrier once, so that a firewall is one message and not one per event.
+
+    Raises CannotRun.
+    """
+    addresses = [f"{world.variables['AWS_ENDPOINT_URL']}/_ministack/health", f"{world.carrier_url}/_scenarios"]
+    script = "import sys, urllib.request as r; [r.urlopen(url, timeout=5).read() for url in sys.argv[1:]]"
+    asked = docker("run", "--rm", "--entrypoint", "/var/lang/bin/python3", image, "-c", script, *addresses)
+    if asked.returncode:
+        raise CannotRun(
+            f"containers do not reach this machine at {' and '.join(addresses)}; a firewall may refuse what comes from "
+            f"Docker's bridge.\n{(asked.stderr.strip().splitlines() or [''])[-1]}"
+        )
+
+
+# ---- the events -----------------------------------------------------------------------------------------------------
+
+
+def run_all(folder: Path, address: Address, image: str, events: list[Event]) -> int:
+    """Build for Lambda's Python and invoke each event in a container; 1 when any answer is not as documented."""
+    print(f"Building for Python {PYTHON_VERSION} on {host_architecture()}", flush=True)
+    deployment = Deployment(folder, folder / "logs", python_version=PYTHON_VERSION)
+    deployment.build()
+    begun, wrong = time.monotonic(), list[str]()
+    with running_world(folder, address) as world:
+        check_reachable(image, world)
+        variables = folder / "variables.json"
+        variables.write_text(json.dumps({"Parameters": world.variables}))
+        print(f"\n  {'event':<39} {'function':<23} seconds  answer", flush=True)
+        for event in events:
+            world.stack.refill(world.carrier_url)
+            started = time.monotonic()
+            answer = invoke(folder, deployment.template, variables, world.emulator, event)
+            mismatch = event.example.mismatch(answer)
+            seconds = f"{time.monotonic() - started:7.1f}"
+            row = f"{event.path.name:<39} {event.function:<23} {seconds}  {mismatch or summary(answer)}"
+            print(f"{'✘' if mismatch else '✔'} {row}", flush=True)
+            wrong += [event.path.name] if mismatch else []
+    print(f"\n{len(events) - len(wrong)} of {len(events)} answers as documented, in {time.monotonic() - begun:.0f} s.")
+    if wrong:
+        print(f"Not as documented: {', '.join(wrong)}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def summary(answer: Any) -> str:
+    """Return the status of an HTTP answer, or the whole of another."""
+    return str(answer["statusCode"]) if "statusCode" in answer else json.dumps(answer)
+
+
+def invoke(folder: Path, template: Path, variables: Path, emulator: Emulator, event: Event) -> Any:
+    """Invoke one event in a new container; the function's answer, or the end of SAM's log when there is none."""
+    command = [sys.executable, "-m", "samcli", "local", "invoke", event.function, "--event", str(event.path)]
+    command += ["--template-file", str(template), "--env-vars", str(variables), "--skip-pull-image"]
     command += ["--parameter-overrides", f"Architecture={host_architecture()}"]
-    if image_is_here():
-        command.append("--skip-pull-image")
-    finished = subprocess.run(command, env=emulator.environment(), capture_output=True, text=True, check=False)
-    lines = finished.stdout.strip().splitlines() or [""]
+    command += ["--layer-cache-basedir", str(folder / "layers")]  # else in the home directory
+    environment = emulator.environment() | {"TMPDIR": str(folder)}
+    pipe = subprocess.PIPE
+    # In a session of its own, so that Ctrl-C comes to it once, from here.
+    sam = subprocess.Popen(
+        command, env=environment, cwd=folder, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    )
     try:
-        answer = json.loads(lines[-1])
+        output, log = sam.communicate()
+    except BaseException:
+        sam.send_signal(signal.SIGINT)  # the one signal after which SAM removes its container at any time
+        try:
+            sam.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            sam.kill()
+        raise
+    lines = output.strip().splitlines() or [""]
+    try:
+        return json.loads(lines[-1])
     except ValueError:
-        answer = {"errorMessage": finished.stderr.strip()[-2000:] or lines[-1]}
-    broken = finished.returncode != 0 or (isinstance(answer, dict) and "errorMessage" in answer)
-    status = answer.get("statusCode", "ok") if isinstance(answer, dict) else "ok"
-    print(f"{'✘' if broken else '✔'} {event.name:<44} {function:<24} {answer['errorMessage'] if broken else status}")
-    return not broken
+        return log.strip()[-2000:] or lines[-1]
 
 
-def image_is_here() -> bool:
-    """Whether Lambda's image is on this machine already, so that sam need not ask a registry."""
-    machine = {"arm64": "arm64", "x86_64": "x86_64"}[host_architecture()]
-    image = f"public.ecr.aws/lambda/python:3.13-{machine}"
-    return subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode == 0
+def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of Docker's to its end."""
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+
+
+def free_port(host: str) -> int:
+    """Return a port of this address that is free now. Raises OSError when the address is not this machine's."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":
-    os.chdir(ROOT)
     raise SystemExit(main())
