@@ -84,7 +84,7 @@ class Stack:
     @property
     def wallets(self) -> ManageWalletUseCase:
         """The stack's wallets."""
-        return ManageWalletUseCase(WalletStore(self.aws, self.tables), clock.now)
+        return ManageWalletUseCase(WalletStore(self.aws, self.tables), self.accounts, clock.now)
 
     @property
     def dnc(self) -> ManageDncUseCase:

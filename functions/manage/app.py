@@ -83,7 +83,7 @@ def build(
     return Api(
         accounts=AccountStore(client, tables),
         calls=BrowseCallsUseCase(calls),
-        wallets=ManageWalletUseCase(wallets, now),
+        wallets=ManageWalletUseCase(wallets, AccountStore(client, tables), now),
         wallet_store=wallets,
         dnc=ManageDncUseCase(DestinationStore(client, tables), calls, now, sleep),
         now=now,

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from dialplane.domain.errors import ValueInvalid
+from dialplane.domain.accounts import Organization
+from dialplane.domain.errors import EntityNotFound, ValueInvalid
 from dialplane.domain.idempotency import IdempotencyKey, IdempotencyRecord
 from dialplane.domain.ids import new_id
 from dialplane.domain.wallets import Difference, Hold, LedgerEntry, LedgerEntryKind, Wallet, reconcile
 
-_CURRENCY = re.compile(r"[A-Z]{3}")
 DEPOSIT_MICROS_MAX = 1_000_000_000_000
 _RECONCILE_TRIES = 5
 
@@ -39,6 +38,13 @@ class WalletStore(Protocol):
         """
 
 
+class OrganizationReader(Protocol):
+    """Where organizations are read."""
+
+    def find(self, entity_type: type[Organization], organization_id: str) -> Organization | None:
+        """The organization, strongly consistent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
     """The wallet, and every figure that its ledger and holds do not bear out."""
@@ -52,28 +58,29 @@ class ManageWalletUseCase:
     """Reads and feeds wallets."""
 
     wallets: WalletStore
+    organizations: OrganizationReader
     now: Callable[[], datetime]
 
     def wallet(self, organization_id: str) -> Wallet:
-        """The organization's wallet; an empty one in US dollars when nothing was ever paid in."""
-        return self.wallets.get(organization_id) or Wallet(organization_id=organization_id, currency="USD")
+        """The organization's wallet; an empty one in its currency when nothing was ever paid in."""
+        return self.wallets.get(organization_id) or Wallet(
+            organization_id=organization_id, currency=self._currency(organization_id)
+        )
 
     def deposit(
         self, organization_id: str, *, micros: int, currency: str, note: str | None, key: IdempotencyKey | None = None
     ) -> tuple[LedgerEntry, bool]:
         """Pay money in. Returns the ledger entry and whether it is an earlier one with the same key.
 
-        Raises ValueInvalid for an amount out of bounds or another currency than the wallet's, and
+        Raises ValueInvalid for an amount out of bounds or another currency than the organization's, and
         IdempotencyKeyReused for a key that came with another body.
         """
         if not 0 < micros <= DEPOSIT_MICROS_MAX:
             raise ValueInvalid("amount must be more than 0 and at most 1000000.", field="amount")
-        # The first deposit gives a wallet its currency for good.
-        if _CURRENCY.fullmatch(currency) is None:
-            raise ValueInvalid("currency must be an ISO 4217 code, such as USD.", field="currency")
-        wallet = self.wallets.get(organization_id)
-        if wallet is not None and wallet.currency != currency:
-            raise ValueInvalid(f"currency must be {wallet.currency}, the currency of this wallet.", field="currency")
+        # The first deposit gives a wallet its currency for good, and calls are priced in the organization's.
+        expected = self._currency(organization_id)
+        if currency != expected:
+            raise ValueInvalid(f"currency must be {expected}, the currency of your organization.", field="currency")
         entry = LedgerEntry(
             id=new_id("led"),
             kind=LedgerEntryKind.DEPOSIT,
@@ -86,6 +93,12 @@ class ManageWalletUseCase:
         if record is not None and key is not None:
             record.check_fingerprint(key)
         return written, record is not None
+
+    def _currency(self, organization_id: str) -> str:
+        organization = self.organizations.find(Organization, organization_id)
+        if organization is None:
+            raise EntityNotFound("organization", organization_id)
+        return organization.currency
 
     def reconcile(self, organization_id: str) -> Reconciliation:
         """Recompute the wallet from its ledger and holds.
