@@ -223,3 +223,9 @@ def test_a_record_that_was_taken_away_is_found(
     delete = {"TableName": world.tables.wallets, "Key": {"pk": pk, "sk": item["sk"]}}
     world.aws.call("dynamodb", "DeleteItem", delete)
     assert {each["figure"] for each in reconciliation(world, key)["differences"]} == wrong
+
+
+def test_a_first_deposit_in_another_currency_than_the_organizations_is_refused(world: World, key: str) -> None:
+    problem = assert_problem(deposit(world, key, "5.00", currency="EUR"), 400, "invalid_value")
+    assert problem["field"] == "currency"
+    assert world.wallet(key=key)["deposited"] == {"amount": "0.000000", "currency": "USD"}
