@@ -37,7 +37,7 @@ check: .venv/.synced ## Run formatter, linters, type checker and import contract
 	@tools/check
 
 bench: .venv/.synced ## Measure cold starts, overhead and package size against the peers
-	@$(RUN)/python -m bench
+	@$(RUN)/python -m bench --write docs/performance.md
 
 sam-local: .venv/.synced ## Run every file of events/ through `sam local invoke` (needs Docker)
 	@$(RUN)/python tools/sam_local.py
