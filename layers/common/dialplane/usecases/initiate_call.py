@@ -272,9 +272,7 @@ def dial_refusal(call: Call) -> DialplaneError:
         case "destination_not_permitted":
             return DestinationRefused("The carrier account may not call this destination.", **facts)
         case "rate_limited" | "unreachable":
-            message = (
-                "The carrier could not take the call; nothing was dialled. Call again with a new Idempotency-Key."
-            )
+            message = "The carrier could not take the call; nothing was dialled. Call again with a new Idempotency-Key."
             return CarrierUnavailable(message, retry_after_seconds=5, **facts)
         case _:
             return CarrierRejected("Failed to initiate outbound call", **facts)
