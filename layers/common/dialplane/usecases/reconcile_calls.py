@@ -123,9 +123,8 @@ class ReconcileCallsUseCase:
         if call.carrier_call_id is not None:
             known = records.fetch_call(call.carrier_call_id)
         else:
-            candidates = self._candidates(call, records)
-            known = self._recognize(call, candidates, records)
-            if not candidates and self._is_certainly_not_placed(call):
+            known, undecided = self._recognize(call, self._candidates(call, records), records)
+            if not undecided and known is None and self._is_certainly_not_placed(call):
                 return "not_placed" if self._release(call) else None
         if known is None:
             return None
@@ -144,21 +143,26 @@ class ReconcileCallsUseCase:
             if self._was_created_in_window(call, candidate) and self._is_unclaimed(call, candidate)
         ]
 
-    def _recognize(self, call: Call, candidates: Sequence[CarrierCall], records: CarrierRecords) -> CarrierCall | None:
-        """The candidate in whose requested addresses our call id stands.
+    def _recognize(
+        self, call: Call, candidates: Sequence[CarrierCall], records: CarrierRecords
+    ) -> tuple[CarrierCall | None, Sequence[CarrierCall]]:
+        """The candidate in whose requested addresses our call id stands, and those that have not shown any address.
 
         Carriers show those addresses late, and until then the only candidate may be somebody else's call between the
-        same two numbers. Once they are overdue a single candidate without any is ours; of several none is taken, and
-        the call stays unconfirmed until one of them has shown whose it is.
+        same two numbers; one that has shown other addresses certainly is. Once they are overdue a single candidate
+        without any is ours; of several none is taken, and the call stays unconfirmed until they have shown whose they
+        are.
         """
-        silent = []
+        silent: list[CarrierCall] = []
         for candidate in candidates:
             urls = records.requested_urls(candidate.carrier_call_id)
             if any(url.endswith(f"/{call.id}") for url in urls):
-                return candidate
+                return candidate, ()
             if not urls:
                 silent.append(candidate)
-        return silent[0] if len(silent) == len(candidates) == 1 and self._is_record_due(silent[0]) else None
+        if len(silent) == 1 and self._is_record_due(silent[0]):
+            return silent[0], ()
+        return None, silent
 
     def _is_record_due(self, candidate: CarrierCall) -> bool:
         return candidate.ended_at is not None and self.now() >= candidate.ended_at + _RECORD_DELAY

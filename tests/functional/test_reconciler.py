@@ -1,0 +1,189 @@
+"""The reconciler: what callbacks, queue, workflow and crashes left open is finished from the carrier's own records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from dialplane.domain.calls import Call
+from dialplane.domain.carrier import Unknown
+from dialplane.domain.errors import CarrierUnavailable
+from dialplane.usecases.reconcile_calls import CarrierCall
+from tests.fakes.world import ACCOUNT_SID, World, a_world
+from tests.functional.expectations import SEED2
+
+SID = "CA" + "7" * 32
+OTHER_SID = "CA" + "8" * 32
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A world for each test: what the reconciler finds is everything that there is."""
+    with a_world() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _obliging_carrier() -> None:
+    """Nothing is shared here that would have to be put back."""
+
+
+def unconfirmed_call(world: World) -> Call:
+    world.carrier.outcomes.append(Unknown(reason="ReadTimeout"))
+    reply = world.initiate(SEED2)
+    assert reply.status == 202
+    return world.call(reply.json["call_id"])
+
+
+def placed_call(world: World) -> Call:
+    assert world.initiate(SEED2).status == 200
+    return world.last_call()
+
+
+def record(
+    call: Call, status: str, *, sid: str = SID, duration: int | None = None, ended_at: datetime | None = None
+) -> CarrierCall:
+    """What the carrier's records say about a call."""
+    fields = {"CallSid": sid, "AccountSid": ACCOUNT_SID, "CallStatus": status, "CallbackSource": "call-resource"}
+    known = fields | ({"CallDuration": str(duration)} if duration is not None else {})
+    return CarrierCall(sid, call.created_at, known, ended_at)
+
+
+def tick(world: World, *, after: timedelta = timedelta(minutes=10)) -> dict[str, int]:
+    """Let time pass, run the reconciler once and take in what it learned."""
+    world.clock.moment += after
+    summary = world.reconcile()
+    world.drain()
+    return {name: getattr(summary, name) for name in ("reported", "not_placed", "settled", "failed", "stuck")}
+
+
+def shown(world: World, call: Call) -> tuple[str, str | None, str | None]:
+    document = world.get_call(call.id).json
+    return document["status"], document["ended_reason"], document["charge"] and document["charge"]["amount"]
+
+
+def test_a_call_whose_callbacks_were_all_lost_is_settled_from_the_carriers_record(world: World) -> None:
+    call = placed_call(world)
+    sid = world.call(call.id).carrier_call_id
+    assert sid is not None
+    world.carrier.records[sid] = record(call, "completed", sid=sid, duration=61)
+    assert tick(world)["reported"] == 1
+    assert shown(world, call) == ("completed", "hang_up", "0.060000")
+    assert world.differences() == []
+
+
+def test_a_call_that_has_just_reported_is_left_alone(world: World) -> None:
+    placed_call(world)
+    assert tick(world, after=timedelta(seconds=30))["reported"] == 0
+
+
+def test_a_call_that_no_carrier_record_shows_is_released_after_the_grace_and_not_before(world: World) -> None:
+    call = unconfirmed_call(world)
+    assert tick(world, after=timedelta(minutes=1, seconds=1)) | {"not_placed": 0} == tick(world) | {"not_placed": 0}
+    assert shown(world, call) == ("failed", "not_placed", "0.000000")
+    assert world.wallet()["held"]["amount"] == "0.000000"
+    assert world.differences() == []
+
+
+def test_within_the_grace_nothing_is_concluded_from_an_empty_list(world: World) -> None:
+    call = unconfirmed_call(world)
+    for _ in range(2):
+        assert tick(world, after=timedelta(seconds=61))["not_placed"] == 0
+    assert world.call(call.id).status == "unconfirmed"
+
+
+def test_a_call_that_shows_our_address_is_ours(world: World) -> None:
+    call = unconfirmed_call(world)
+    world.carrier.records[SID] = record(call, "completed", duration=30)
+    world.carrier.urls[SID] = [f"https://calls.example.test/twiml/twilio/o/a/{call.id}"]
+    assert tick(world)["reported"] == 1
+    assert shown(world, call) == ("completed", "hang_up", "0.030000")
+    assert world.call(call.id).carrier_call_id == SID
+
+
+def test_somebody_elses_call_between_the_same_numbers_neither_is_ours_nor_keeps_our_hold(world: World) -> None:
+    call = unconfirmed_call(world)
+    world.carrier.records[SID] = record(call, "completed", duration=30)
+    world.carrier.urls[SID] = ["https://another-application.example.test/voice"]
+    tick(world)
+    tick(world)
+    assert shown(world, call) == ("failed", "not_placed", "0.000000")
+    assert world.call(call.id).carrier_call_id is None
+
+
+def test_a_call_without_any_address_is_ours_only_once_its_record_is_overdue(world: World) -> None:
+    call = unconfirmed_call(world)
+    ended_at = world.clock.now() + timedelta(minutes=1)
+    world.carrier.records[SID] = record(call, "completed", duration=30, ended_at=ended_at)
+    assert tick(world)["reported"] == 0
+    assert world.call(call.id).status == "unconfirmed"
+    assert tick(world)["reported"] == 1
+    assert shown(world, call) == ("completed", "hang_up", "0.030000")
+
+
+def test_of_two_calls_without_addresses_none_is_taken_and_somebody_is_told(world: World) -> None:
+    call = unconfirmed_call(world)
+    for sid in (SID, OTHER_SID):
+        ended_at = world.clock.now() + timedelta(minutes=1)
+        world.carrier.records[sid] = record(call, "completed", sid=sid, duration=30, ended_at=ended_at)
+    summaries = [tick(world, after=timedelta(minutes=20)) for _ in range(3)]
+    assert world.call(call.id).status == "unconfirmed"
+    assert summaries[-1]["stuck"] == 1
+
+
+def test_a_call_bound_to_another_one_of_ours_is_not_taken(world: World) -> None:
+    first = placed_call(world)
+    sid = world.call(first.id).carrier_call_id
+    assert sid is not None
+    second = unconfirmed_call(world)
+    world.carrier.records[sid] = record(first, "completed", sid=sid, duration=30)
+    tick(world)
+    tick(world)
+    assert shown(world, first)[0] == "completed"
+    assert shown(world, second) == ("failed", "not_placed", "0.000000")
+
+
+def test_an_ended_call_that_its_workflow_did_not_settle_is_settled(world: World) -> None:
+    call = placed_call(world)
+    world.callback(call, world.form("busy", 0))
+    while world._deliver_batch():  # the workflow never runs
+        pass
+    assert shown(world, call) == ("busy", "busy", None)
+    assert tick(world)["settled"] == 1
+    assert shown(world, call) == ("busy", "busy", "0.000000")
+    assert world.differences() == []
+
+
+def test_an_ended_call_whose_duration_was_lost_waits_for_the_carriers_record(world: World) -> None:
+    call = placed_call(world)
+    form = world.form("completed", 0)
+    del form["CallDuration"]
+    world.callback(call, form)
+    world.drain()
+    assert shown(world, call)[2] is None
+    sid = world.call(call.id).carrier_call_id
+    assert sid is not None
+    world.carrier.records[sid] = record(call, "completed", sid=sid, duration=61)
+    tick(world)  # brings the duration; the workflow has had its one execution, so the next tick settles
+    assert tick(world)["settled"] == 1
+    assert shown(world, call) == ("completed", "hang_up", "0.060000")
+
+
+def test_a_carrier_that_cannot_be_asked_proves_nothing_and_keeps_no_other_call_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, known = unconfirmed_call(world), placed_call(world)
+    sid = world.call(known.id).carrier_call_id
+    assert sid is not None
+    world.carrier.records[sid] = record(known, "completed", sid=sid, duration=30)
+
+    def unavailable(**_: object) -> list[CarrierCall]:
+        raise CarrierUnavailable("no answer")
+
+    monkeypatch.setattr(world.carrier, "list_calls", unavailable)
+    summaries = [tick(world) for _ in range(3)]
+    assert [summary["failed"] for summary in summaries] == [1, 1, 1]
+    assert world.call(lost.id).status == "unconfirmed"
+    assert shown(world, known)[0] == "completed"
