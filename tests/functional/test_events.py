@@ -52,7 +52,7 @@ def invoke(name: str) -> Any:
 
 def stored_call(emulated: Emulated, call_id: str) -> Call:
     """A call as it is stored."""
-    call = CallStore(emulated.aws, emulated.tables).get(event_world.ORGANIZATION_ID, call_id)
+    call = CallStore(emulated.stack.aws, emulated.stack.tables).get(event_world.ORGANIZATION_ID, call_id)
     assert call is not None
     return call
 
@@ -108,7 +108,7 @@ def test_what_is_refused_changes_nothing(emulated: Emulated, name: str) -> None:
 
 
 def test_the_worlds_own_wallet_agrees_with_its_ledger(emulated: Emulated) -> None:
-    wallets = WalletStore(emulated.aws, emulated.tables)
+    wallets = WalletStore(emulated.stack.aws, emulated.stack.tables)
     wallet = wallets.get(event_world.ORGANIZATION_ID)
     assert wallet is not None
 
@@ -158,7 +158,7 @@ def test_a_batch_ends_the_call_once_whatever_else_is_in_it(emulated: Emulated, n
 
     call = stored_call(emulated, event_world.RINGING_CALL_ID)
     assert (call.status, call.duration_seconds) == (CallStatus.COMPLETED, 61)
-    events = CallStore(emulated.aws, emulated.tables).events(call.organization_id, call.id)
+    events = CallStore(emulated.stack.aws, emulated.stack.tables).events(call.organization_id, call.id)
     assert [event.verdict.value for event in events] == verdicts
 
 
