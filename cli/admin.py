@@ -23,7 +23,7 @@ from dialplane.domain.ids import new_id
 from dialplane.domain.instructions import Engine
 from dialplane.domain.money import parse_amount
 from dialplane.runtime.documents import ledger_entry_document, wallet_document
-from dialplane.usecases.provision import ALL_SCOPES
+from dialplane.usecases.provision import CUSTOMER_SCOPES
 
 app = typer.Typer(no_args_is_help=True, help="Set up customers: any stack that your AWS credentials may write to.")
 organization = typer.Typer(no_args_is_help=True, help="Customers of the platform.")
@@ -126,14 +126,14 @@ def create_key(
     organization_id: OrganizationOption,
     name: Annotated[str, typer.Option(help="What the key is for.")],
     scope: Annotated[
-        list[str] | None, typer.Option(help=f"What it may do; repeat. Default: all of {', '.join(sorted(ALL_SCOPES))}.")
+        list[str] | None, typer.Option(help=f"What it may do; repeat. Default: {', '.join(sorted(CUSTOMER_SCOPES))}.")
     ] = None,
     expires_at: Annotated[str | None, typer.Option(help="When it ends, such as 2027-01-31T00:00:00Z.")] = None,
     stack: StackOption = "dialplane",
     as_json: JsonOption = False,
 ) -> None:
     """Create an API key and print it: this once, because only its hash is kept."""
-    scopes = frozenset(scope) if scope else ALL_SCOPES
+    scopes = frozenset(scope) if scope else CUSTOMER_SCOPES
     presented = Stack.find(stack).provision.create_key(
         organization_id, name=name, scopes=scopes, expires_at=_moment(expires_at)
     )

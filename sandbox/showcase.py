@@ -50,6 +50,9 @@ def print_summary(state: SandboxState) -> None:
         f"\n  all of this        .sandbox/state.json"
         f"\n\n  curl -X POST {state.api_url}/calls/initiate -H 'Authorization: Bearer {state.api_key}' \\"
         f"\n    -H 'Content-Type: application/json' -d '{body}'"
+        f"\n\n  For the command line, .venv/bin/dialplane:"
+        f"\n    export AWS_ENDPOINT_URL={state.aws_endpoint_url} AWS_REGION={state.aws_region}"
+        f" AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test"
         f"\n\n  make down stops it, make reset starts over."
     )
 

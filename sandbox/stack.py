@@ -120,7 +120,8 @@ class Sandbox:
         return _aws_client(Emulator(state.aws_endpoint_url))
 
     def _start(self) -> SandboxState:
-        self._stop()  # what a crash left behind
+        if self._stop():  # what a crash left behind
+            self._report("A part of the sandbox had stopped: starting over, with fresh data and new keys.")
         try:
             return self._start_all()
         except BaseException:

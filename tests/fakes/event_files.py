@@ -387,6 +387,8 @@ ENVIRONMENT = {
     "CALL_COMPLETION_STATE_MACHINE_ARN": (
         "arn:aws:states:us-east-1:000000000000:stateMachine:dialplane-events-call-completion"
     ),
+    "POWERTOOLS_SERVICE_NAME": "dialplane-events",
+    "POWERTOOLS_METRICS_NAMESPACE": "Dialplane",
     "CHECK_INTERVAL_SECONDS": "60",
     "PLACEMENT_GRACE_SECONDS": "120",
     "AWS_ENDPOINT_URL": "http://host.docker.internal:4566",

@@ -413,3 +413,14 @@ def test_s2_26_the_twiml_connects_to_the_media_server_with_parameters(world: Wor
     (noun,) = connect
     assert noun.attrib["url"] == "wss://media.example.test/calls"
     assert {each.attrib["name"]: each.attrib["value"] for each in noun}["call_id"] == call_id
+
+
+@pytest.mark.parametrize("welcome", ["", "   "])
+def test_a_blank_welcome_message_is_none_and_the_assistants_own_is_spoken(world: World, welcome: str) -> None:
+    assert world.initiate({**SEED2, "welcome_message": welcome}).status == 200
+    assert "Example Dental" in world.last_call().instructions.welcome_message
+
+
+def test_a_welcome_message_that_is_empty_when_filled_is_refused(world: World) -> None:
+    body = {**SEED2, "welcome_message": "{{ greeting }}", "variables": {"greeting": " "}}
+    assert_problem(world.initiate(body), 400, "invalid_template")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from types import ModuleType
@@ -26,6 +27,7 @@ from functions.manage import app as manage_app
 from functions.status import completion, reconciler, webhook, worker
 from functions.twiml import app as twiml_app
 from tests.fakes import event_world
+from tests.fakes.cold_start import Context
 from tests.fakes.emulated import Emulated
 from tests.fakes.emulated import emulated as emulated_aws
 from tests.fakes.event_files import EXAMPLES, FOLDER, Example, files
@@ -47,7 +49,7 @@ BY_NAME = {example.name: example for example in EXAMPLES}
 def invoke(name: str) -> Any:
     """Run a file of the folder through its function's handler."""
     module = next(module for prefix, module in MODULES.items() if name.startswith(f"{prefix}_"))
-    return module.lambda_handler(json.loads((FOLDER / f"{name}.json").read_text()), None)
+    return module.lambda_handler(json.loads((FOLDER / f"{name}.json").read_text()), Context)
 
 
 def stored_call(emulated: Emulated, call_id: str) -> Call:
@@ -212,3 +214,14 @@ def _is_signed(validator: RequestValidator, event: Mapping[str, Any]) -> bool:
     form = dict(parse_qsl(b64decode(event["body"]).decode(), keep_blank_values=True))
     url = event_world.PUBLIC_BASE_URL + event["rawPath"]
     return bool(validator.validate(url, form, event["headers"]["x-twilio-signature"]))
+
+
+def test_the_metric_of_stuck_holds_is_the_one_that_the_stacks_alarm_looks_at(
+    emulated: Emulated, capsys: pytest.CaptureFixture[str]
+) -> None:
+    emulated.refill()
+    invoke("reconciler_tick")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "StuckHolds" in line]
+    (metric,) = lines
+    assert metric["service"] == os.environ["POWERTOOLS_SERVICE_NAME"]
+    assert metric["_aws"]["CloudWatchMetrics"][0]["Namespace"] == os.environ["POWERTOOLS_METRICS_NAMESPACE"]

@@ -11,6 +11,7 @@ from dialplane.domain.calls import Call
 from dialplane.domain.carrier import Unknown
 from dialplane.domain.errors import CarrierUnavailable
 from dialplane.usecases.reconcile_calls import CarrierCall
+from functions.status import reconciler
 from tests.fakes.world import ACCOUNT_SID, World, a_world
 from tests.functional.expectations import SEED2
 
@@ -187,3 +188,25 @@ def test_a_carrier_that_cannot_be_asked_proves_nothing_and_keeps_no_other_call_w
     assert [summary["failed"] for summary in summaries] == [1, 1, 1]
     assert world.call(lost.id).status == "unconfirmed"
     assert shown(world, known)[0] == "completed"
+
+
+def test_a_call_without_its_hold_fails_alone_and_does_not_stop_the_others(world: World) -> None:
+    broken, other = placed_call(world), placed_call(world)
+    for call in (broken, other):
+        world.callback(call, world.form("busy", 0))
+    while world._deliver_batch():
+        pass
+    key = {"pk": {"S": f"ORG#{broken.organization_id}#WALLET"}, "sk": {"S": f"HOLD#{broken.id}"}}
+    world.session.client("dynamodb").delete_item(TableName=world.tables.wallets, Key=key)
+    world.clock.moment += timedelta(minutes=10)
+    summary = world.reconcile()
+    assert (summary.settled, summary.failed) == (1, 1)
+    assert shown(world, other) == ("busy", "busy", "0.000000")
+
+
+def test_a_run_that_has_no_time_left_leaves_the_rest_due(world: World) -> None:
+    placed_call(world)
+    world.clock.moment += timedelta(minutes=10)
+    use_case = reconciler.build(world.settings, world.aws, now=world.clock.now)
+    assert use_case.run(has_time=lambda: False).checked == 0
+    assert use_case.run().checked == 1

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from dialplane.domain.admission import DIAL_WINDOW
+
 ROOT = Path(__file__).resolve().parents[2]
 Resources = dict[str, dict[str, Any]]
 
@@ -130,3 +132,8 @@ def _environment_read_by(handler: str) -> set[str]:
         elif node.func.attr in {"text", "duration"}:
             names |= {text for text in texts if isinstance(text, str) and re.fullmatch(r"[A-Z_]+", text)}
     return names
+
+
+def test_an_addition_to_the_do_not_call_list_may_wait_for_the_whole_dial_window(resources: Resources) -> None:
+    waiting = DIAL_WINDOW.total_seconds() + 2
+    assert resources["ManageFunction"]["Properties"]["Timeout"] >= waiting + 5

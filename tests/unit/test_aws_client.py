@@ -127,13 +127,13 @@ def test_failed_condition_after_a_lost_reply_is_marked_as_possibly_our_own(
     assert not call_failing(make_client(), "UpdateItem", CONDITIONAL_UPDATE).repeated
 
 
-def test_throttled_call_is_sent_again_with_growing_delays_and_gives_up_after_four_tries(
+def test_throttled_call_is_sent_again_with_growing_delays_and_gives_up_after_eight_tries(
     server: ScriptedServer, make_client: Callable[..., HttpAwsClient], sleeps: list[float]
 ) -> None:
-    server.script = [aws_failure("ProvisionedThroughputExceededException") for _ in range(4)]
+    server.script = [aws_failure("ProvisionedThroughputExceededException") for _ in range(8)]
     error = call_failing(make_client(), "UpdateItem", UNCONDITIONAL_UPDATE)
     assert error.code == "ProvisionedThroughputExceededException"
-    assert sleeps == [0.1, 0.2, 0.4]
+    assert sleeps == [0.1, 0.2, 0.4, 0.8, 0.8, 0.8, 0.8]
     assert not error.may_have_taken_effect
 
 
@@ -148,8 +148,12 @@ def test_no_try_starts_after_the_budget(server: ScriptedServer, make_client: Cal
     )
     server.script = [aws_failure("ThrottlingException") for _ in range(99)]
     call_failing(make_client(retries=policy), "GetItem", {})
-    assert len(server.received) == 3
-    assert now[0] < 2.0
+    assert len(server.received) == 5
+    assert now[0] < RetryPolicy().budget_seconds
+
+
+def test_a_reply_that_never_comes_leaves_time_for_a_second_try(make_client: Callable[..., HttpAwsClient]) -> None:
+    assert 2 * make_client()._read_timeout_seconds < RetryPolicy().budget_seconds
 
 
 @pytest.mark.parametrize(
@@ -202,7 +206,7 @@ def test_batch_get_that_stays_incomplete_fails(
     server: ScriptedServer, make_client: Callable[..., HttpAwsClient]
 ) -> None:
     rest = {"t": {"Keys": [{"pk": {"S": "2"}}]}}
-    server.script = [Reply(fields={"Responses": {}, "UnprocessedKeys": rest}) for _ in range(4)]
+    server.script = [Reply(fields={"Responses": {}, "UnprocessedKeys": rest}) for _ in range(8)]
     assert call_failing(make_client(), "BatchGetItem", {"RequestItems": rest}).code == "UnprocessedKeys"
 
 
@@ -218,7 +222,7 @@ def test_refused_connection_is_tried_again_and_reported_as_never_sent(
         "ConnectionFailed",
         False,
         0,
-        3,
+        7,
     )
 
 

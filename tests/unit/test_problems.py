@@ -43,6 +43,7 @@ CASES: list[tuple[DialplaneError, int]] = [
     (errors.InsufficientBalance(available=Money(1, "USD"), required=Money(2, "USD")), 402),
     (errors.IdempotencyInProgress(1), 409),
     (errors.ActiveCallsLimitReached(5), 429),
+    (errors.ServiceBusy(), 503),
     (errors.DestinationRefused("x"), 400),
     (errors.CarrierRejected("x"), 502),
     (errors.CarrierUnavailable("x", retry_after_seconds=5), 503),

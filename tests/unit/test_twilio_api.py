@@ -295,3 +295,17 @@ def test_error_shows_no_phone_number_and_no_token(api: TwilioApi, server: Script
         api.list_calls(destination="+15559876543", caller_number="+2", created_after=datetime(2022, 11, 1, tzinfo=UTC))
     assert "5559876543" not in str(raised.value)
     assert "token" not in str(raised.value)
+
+
+def test_a_name_that_is_found_too_late_is_not_dialled(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    lookup = socket.getaddrinfo
+
+    def slow_lookup(*args: Any, **kwargs: Any) -> Any:
+        threading.Event().wait(0.4)
+        return lookup(*args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow_lookup)
+    outcome = TwilioApi(ACCOUNT_SID, "token", server.url, timeout_seconds=0.3).create_call(DIAL)
+    assert isinstance(outcome, Rejected)
+    assert outcome.cause == "unreachable"
+    assert server.received == []

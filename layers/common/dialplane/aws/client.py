@@ -68,7 +68,8 @@ class HttpAwsClient:
         self,
         *,
         connect_timeout_seconds: float = 1.0,
-        read_timeout_seconds: float = 3.0,
+        # Shorter than the budget for retries, so that a reply which never comes leaves time for a second try.
+        read_timeout_seconds: float = 1.5,
         retries: RetryPolicy | None = None,
         environ: Mapping[str, str] = os.environ,
         clock: Callable[[], float] = time.time,

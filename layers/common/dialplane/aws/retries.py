@@ -67,6 +67,11 @@ class AwsError(Exception):
         super().__init__(f"{service} {operation}: {code}{f' [{reasons}]' if reasons else ''}: {message}")
 
     @property
+    def is_unprocessed(self) -> bool:
+        """True when AWS certainly did not carry the call out: throttled, or another transaction was in the way."""
+        return _is_unprocessed(self)
+
+    @property
     def may_have_taken_effect(self) -> bool:
         """True when AWS may have carried the call out although it failed for us."""
         return self.code in _OUTCOME_UNKNOWN or (self.http_status >= 500 and not _is_unprocessed(self))
@@ -76,8 +81,8 @@ class AwsError(Exception):
 class RetryPolicy:
     """How long one ``call`` may go on: no new try starts once ``budget_seconds`` have passed since the first."""
 
-    attempts_max: int = 4
-    budget_seconds: float = 2.0
+    attempts_max: int = 8
+    budget_seconds: float = 4.0
     base_delay_seconds: float = 0.05
     delay_max_seconds: float = 0.8
     sleep: Callable[[float], None] = time.sleep

@@ -51,12 +51,13 @@ def parse(
     ValueInvalid for texts and variables that cannot be spoken.
     """
     request = _validated(body)
-    if not request.from_phone_number and request.assistant_id is None:
+    # An empty number is a mistake of the current body, not a body without one.
+    if request.from_phone_number == "" or (request.from_phone_number is None and request.assistant_id is None):
         raise FieldMissing("from_phone_number")
     if not request.to_phone_number:
         raise FieldMissing("to_phone_number")
     caller_number = None
-    if request.from_phone_number:
+    if request.from_phone_number is not None:
         caller_number = PhoneNumber.parse(request.from_phone_number, field="from_phone_number")
     destination = PhoneNumber.parse(request.to_phone_number, field="to_phone_number")
     for field in ("welcome_message", "agenda"):
@@ -70,11 +71,16 @@ def parse(
         destination=destination,
         caller_number=caller_number,
         assistant_id=request.assistant_id,
-        welcome_message=request.welcome_message,
-        agenda=request.agenda,
+        # Nothing to say is the same as nothing sent: the assistant's own greeting is spoken.
+        welcome_message=_unless_blank(request.welcome_message),
+        agenda=_unless_blank(request.agenda),
         variables=variables,
         idempotency_key=idempotency_key,
     )
+
+
+def _unless_blank(text: str | None) -> str | None:
+    return text if text and text.strip() else None
 
 
 def success(call: Call) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from dialplane.domain.errors import (
     DestinationOnDnc,
     DialplaneError,
     InsufficientBalance,
+    TemplateInvalid,
 )
 from dialplane.domain.idempotency import IdempotencyKey, IdempotencyRecord
 from dialplane.domain.instructions import Instructions
@@ -174,12 +175,17 @@ def _check_texts(command: InitiateCall, facts: Facts, organization: Organization
     welcome = command.welcome_message if command.welcome_message is not None else assistant.welcome_message
     agenda = command.agenda if command.agenda is not None else assistant.agenda
     goodbye = assistant.goodbye_message
+    spoken_welcome = render(welcome, command.variables, field="welcome_message")
+    if not spoken_welcome.strip():
+        raise TemplateInvalid(
+            "welcome_message is empty when filled: the callee would hear nothing.", field="welcome_message"
+        )
     return replace(
         plan,
         instructions=Instructions(
             engine=assistant.engine,
             url=assistant.engine_url,
-            welcome_message=render(welcome, command.variables, field="welcome_message"),
+            welcome_message=spoken_welcome,
             goodbye_message=render(goodbye, command.variables, field="goodbye_message") if goodbye else None,
             voice=assistant.voice,
             language=assistant.language,

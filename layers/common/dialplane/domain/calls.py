@@ -14,6 +14,8 @@ from dialplane.domain.money import charge_micros
 from dialplane.domain.statuses import AnsweredBy, CallStatus, DialOutcome, EndedReason, Verdict
 
 T = TypeVar("T")
+# Carriers state whole seconds, by clocks of their own.
+_CLOCK_TOLERANCE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +166,16 @@ def _merge_facts(call: Call, event: CallEvent) -> Call:
 
 
 def _answered_at(call: Call, event: CallEvent) -> datetime | None:
-    """The carrier's own time of the answer, in whatever order it arrives, over the time it asked us what to say."""
-    if event.status is CallStatus.IN_PROGRESS and event.occurred_at is not None:
-        return event.occurred_at
-    return call.answered_at
+    """The carrier's own time of the answer, in whatever order it arrives, over the time it asked us what to say.
+
+    A time outside the call's life is no answer to it.
+    """
+    stated = event.occurred_at if event.status is CallStatus.IN_PROGRESS else None
+    if stated is None or stated < call.created_at - _CLOCK_TOLERANCE:
+        return call.answered_at
+    if call.ended_at is not None and stated > call.ended_at + _CLOCK_TOLERANCE:
+        return call.answered_at
+    return stated
 
 
 def _first(known: T | None, reported: T | None) -> T | None:

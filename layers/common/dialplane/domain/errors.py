@@ -11,7 +11,7 @@
     ├── NotFound                  AssistantNotFound · CallerNumberMissing · CallNotFound ·
     │                             DncEntryNotFound · RouteNotFound · EntityNotFound
     ├── InsufficientBalance
-    ├── Busy                      IdempotencyInProgress · ActiveCallsLimitReached; trying again later can help
+    ├── Busy                      IdempotencyInProgress · ActiveCallsLimitReached · ServiceBusy; try again later
     └── CarrierFailure            DestinationRefused · CarrierRejected · CarrierUnavailable ·
                                   CallNotPlaced
 
@@ -311,6 +311,19 @@ class ActiveCallsLimitReached(Busy):
         super().__init__(
             f"All {limit} simultaneous calls of your organization are in use. Repeat the request when one has ended.",
             retry_after_seconds=5,
+        )
+
+
+class ServiceBusy(Busy):
+    """Too many requests want the same items at once; nothing was written."""
+
+    code = "service_busy"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Too many requests are changing this wallet at the same moment. Nothing was written and nobody was called: "
+            "repeat the request.",
+            retry_after_seconds=1,
         )
 
 

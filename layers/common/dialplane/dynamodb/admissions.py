@@ -16,7 +16,7 @@ from dialplane.domain.admission import (
     chosen_caller_number,
 )
 from dialplane.domain.calls import Call
-from dialplane.domain.errors import ActiveCallsLimitReached, DestinationOnDnc
+from dialplane.domain.errors import ActiveCallsLimitReached, DestinationOnDnc, ServiceBusy
 from dialplane.domain.idempotency import RETENTION, IdempotencyKey, IdempotencyRecord
 from dialplane.domain.money import Money
 from dialplane.domain.wallets import Hold, Wallet
@@ -156,7 +156,8 @@ class AdmissionStore:
         """Hold the money and write the call in one transaction, or change nothing.
 
         Returns the earlier request's record when the key is bound to one. Raises DestinationOnDnc, InsufficientBalance
-        or ActiveCallsLimitReached when a fact has changed since it was read. AwsError means that nothing is known to
+        or ActiveCallsLimitReached when a fact has changed since it was read, and ServiceBusy when other transactions
+        were in the way to the last. AwsError means that nothing is known to
         have been written; nobody has been called.
         """
         steps = {
@@ -173,6 +174,8 @@ class AdmissionStore:
         except AwsError as error:
             refused = _refused_steps(error, names)
             if refused.keys().isdisjoint({"idempotency", "destination", "platform", "wallet"}):
+                if error.is_unprocessed and not error.repeated:
+                    raise ServiceBusy from error
                 raise
             return self._refuse(call, organization, refused)
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -228,8 +228,8 @@ class CallStore:
         scanned_to = last_key["id"]["S"] if last_key is not None else None
         return CallPage(tuple(calls), call_pages.cursor_after(filters, scanned_to) if scanned_to is not None else None)
 
-    def due_for_check(self, now: datetime, *, limit: int) -> Iterable[Call]:
-        """Open calls whose next check is due, the longest due first, as they are now."""
+    def due_for_check(self, now: datetime, *, limit: int) -> Sequence[str]:
+        """References to open calls whose next check is due, the longest due first."""
         reply = self._call(
             "Query",
             {
@@ -239,11 +239,14 @@ class CallStore:
                 "Limit": limit,
             },
         )
-        for item in reply["Items"]:
-            # The index may be a moment behind the table.
-            call = self._get(Key.of(item))
-            if call is not None and call.is_open and call.next_check_at is not None and call.next_check_at <= now:
-                yield call
+        return [item["pk"]["S"] for item in reply["Items"]]
+
+    def due_call(self, reference: str, now: datetime) -> Call | None:
+        """The call behind a reference as it is now; None when its check is not due any more."""
+        call = self._get(Key(reference, "CALL"))
+        # The index may be a moment behind the table.
+        is_due = call is not None and call.is_open and call.next_check_at is not None and call.next_check_at <= now
+        return call if is_due else None
 
     def schedule_check(self, call: Call, *, next_check_at: datetime, checks_made: int) -> None:
         """Set the time of the next check, unless the call has changed since it was read."""

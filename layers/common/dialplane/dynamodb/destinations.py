@@ -39,23 +39,23 @@ class DestinationStore:
         item = self._call("GetItem", {"Key": key, "ConsistentRead": True}).get("Item", {})
         return decode(DncEntry, item["dnc"]["M"]) if "dnc" in item else None
 
-    def remove_dnc_entry(self, organization_id: str | None, number: str) -> DncEntry | None:
-        """Take the number off the list; returns what was there."""
+    def remove_dnc_entry(self, organization_id: str | None, number: str) -> bool:
+        """Take the number off the list; False when it was not there."""
         try:
-            reply = self._call(
+            self._call(
                 "UpdateItem",
                 {
                     "Key": _key(organization_id, number),
                     "UpdateExpression": "REMOVE dnc",
                     "ConditionExpression": "attribute_exists(dnc)",
-                    "ReturnValues": "ALL_OLD",
                 },
             )
         except AwsError as error:
             if error.code != "ConditionalCheckFailedException":
                 raise
-            return None
-        return decode(DncEntry, reply["Attributes"]["dnc"]["M"])
+            # When an earlier try's reply was lost, it is that try which has removed the entry.
+            return error.repeated
+        return True
 
     def _call(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         return self.client.call("dynamodb", operation, {"TableName": self.tables.destinations, **params})

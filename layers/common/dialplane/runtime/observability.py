@@ -5,12 +5,31 @@ What may be logged: ids, states, counts, masked numbers. Never bodies, texts, cr
 
 from __future__ import annotations
 
+import json
 import logging
 
 logger = logging.getLogger("dialplane")
 logger.setLevel(logging.INFO)
-# Lambda has put its own handler there before this runs; elsewhere (sandbox, sam local) lines go to stderr.
-logging.basicConfig(format="%(levelname)s %(name)s %(message)s")
+
+
+class _JsonLines(logging.Formatter):
+    """What Lambda writes, near enough, for where there is no Lambda: the extra fields are what a line is read for."""
+
+    _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message"}
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {"level": record.levelname, "message": record.getMessage(), "logger": record.name}
+        line |= {name: value for name, value in vars(record).items() if name not in self._STANDARD}
+        if record.exc_info:
+            line["stackTrace"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+if not logging.getLogger().handlers:
+    # Lambda has put its own handler there before this runs; elsewhere (sandbox, sam local) lines go to stderr.
+    _stderr = logging.StreamHandler()
+    _stderr.setFormatter(_JsonLines())
+    logging.getLogger().addHandler(_stderr)
 
 _ids: dict[str, str] = {}
 

@@ -28,6 +28,7 @@ _STATUSES: tuple[tuple[type[DialplaneError], int], ...] = (
     (errors.NotFound, 404),
     (errors.InsufficientBalance, 402),
     (errors.IdempotencyInProgress, 409),
+    (errors.ServiceBusy, 503),
     (errors.Busy, 429),
     (errors.DestinationRefused, 400),
     (errors.CarrierUnavailable, 503),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dialplane.carriers.credentials import CarrierCredentials
-from dialplane.carriers.twilio.signature import is_authentic
+from dialplane.carriers.twilio.signature import BODY_BYTES_MAX, is_authentic
 from dialplane.runtime.callback_urls import CallbackAddress
 from dialplane.runtime.carrier_accounts import CarrierAccounts
 from dialplane.runtime.http import HttpRequest, HttpResponse
@@ -32,14 +32,21 @@ class SignedCallbacks:
 
     def authenticate(self, address: CallbackAddress, request: HttpRequest) -> CarrierCredentials | None:
         """The account that signed the request, or None. Raises AwsError when its secret cannot be read."""
-        credentials = self.accounts.credentials(address.organization_id, address.carrier_account_id)
-        if credentials is None:
+        # Looked at first, so that requests which nobody signed cost no secret being read.
+        if not request.headers.get("x-twilio-signature") or len(request.body) > BODY_BYTES_MAX:
             return None
-        is_signed = is_authentic(
+        account = (address.organization_id, address.carrier_account_id)
+        credentials = self.accounts.credentials(*account)
+        if credentials is None or self._is_signed(credentials, address, request):
+            return credentials
+        rotated = self.accounts.credentials_if_changed(*account)
+        return rotated if rotated is not None and self._is_signed(rotated, address, request) else None
+
+    def _is_signed(self, credentials: CarrierCredentials, address: CallbackAddress, request: HttpRequest) -> bool:
+        return is_authentic(
             credentials.auth_token,
             address.url(self.base_url),
             request.body,
             request.headers.get("content-type"),
             request.headers.get("x-twilio-signature"),
         )
-        return credentials if is_signed else None

@@ -126,8 +126,11 @@ class InitiateCallUseCase:
         carrier = self.open_carrier(call.organization_id, call.carrier, call.carrier_account_id)
         assert facts.organization is not None
         earlier = self.admissions.commit(call, facts.organization, command.idempotency_key)
-        if (replay := self._replay(command, earlier)) is not None:
-            return replay
+        if earlier is not None:
+            # Nothing of this call was written, so nothing of it may go on, whatever the clock says of that record.
+            if (replay := self._replay(command, earlier)) is not None:
+                return replay
+            raise IdempotencyInProgress(retry_after_seconds=1)
         logger.info("call_admitted", extra={"call_id": call.id, "destination": mask(call.destination)})
         return Initiated(self._record(call, self._dial(carrier, call)))
 
@@ -217,7 +220,7 @@ class InitiateCallUseCase:
                 raise self._release(call, outcome, at)
             case _:
                 logger.warning("dial_outcome_unknown", extra={"call_id": call.id, "reason": outcome.reason})
-                return self.calls.record_unknown(call, at=at, next_check_at=next_check_at)
+                return self._record_unknown(call, at, next_check_at)
 
     def _record_placed(self, call: Call, carrier_call_id: str, at: datetime, next_check_at: datetime) -> Call:
         try:
@@ -227,24 +230,43 @@ class InitiateCallUseCase:
             logger.exception("dial_outcome_not_recorded", extra={"call_id": call.id})
             return replace(call, carrier_call_id=carrier_call_id, dial_outcome=DialOutcome.PLACED)
 
+    def _record_unknown(self, call: Call, at: datetime, next_check_at: datetime) -> Call:
+        try:
+            return self.calls.record_unknown(call, at=at, next_check_at=next_check_at)
+        except Exception:
+            # The phone may ring: an error would invite a second call. The reconciler finds the call past its deadline.
+            logger.exception("dial_outcome_not_recorded", extra={"call_id": call.id})
+            return replace(call, status=CallStatus.UNCONFIRMED, dial_outcome=DialOutcome.UNKNOWN)
+
     def _release(self, call: Call, outcome: Rejected, at: datetime) -> DialplaneError:
-        rejected = replace(
-            call,
-            status=CallStatus.FAILED,
-            ended_reason=EndedReason.CARRIER_REJECTED,
-            ended_at=at,
-            dial_outcome=DialOutcome.REJECTED,
-            dial_replied_at=at,
-            dial_error=f"{outcome.cause}:{outcome.code}",
-            dial_error_message=outcome.message,
-        )
+        rejected = _rejected(call, outcome, at)
         logger.warning("dial_rejected", extra={"call_id": call.id, "error": rejected.dial_error})
         try:
-            self.settlements.settle(call, rejected, charge_micros=0, at=at)
+            if not self.settlements.settle(call, rejected, charge_micros=0, at=at):
+                self._release_as_it_is_now(call, outcome, at)
         except Exception:
             # The refusal is certain even if the hold stays a little: the reconciler finds no call and releases it.
             logger.exception("hold_not_released", extra={"call_id": call.id})
         return dial_refusal(rejected)
+
+    def _release_as_it_is_now(self, call: Call, outcome: Rejected, at: datetime) -> None:
+        """The reconciler has looked at the call meanwhile, as it may once the dial takes long."""
+        current = self.calls.get(call.organization_id, call.id)
+        if current is not None and current.is_open and current.carrier_call_id is None:
+            self.settlements.settle(current, _rejected(current, outcome, at), charge_micros=0, at=at)
+
+
+def _rejected(call: Call, outcome: Rejected, at: datetime) -> Call:
+    return replace(
+        call,
+        status=CallStatus.FAILED,
+        ended_reason=EndedReason.CARRIER_REJECTED,
+        ended_at=at,
+        dial_outcome=DialOutcome.REJECTED,
+        dial_replied_at=at,
+        dial_error=f"{outcome.cause}:{outcome.code}",
+        dial_error_message=outcome.message,
+    )
 
 
 def _ask(carrier: Carrier, request: DialRequest) -> CreateOutcome:

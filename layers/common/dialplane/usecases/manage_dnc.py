@@ -42,8 +42,8 @@ class DestinationStore(Protocol):
     def find_dnc_entry(self, organization_id: str | None, number: str) -> DncEntry | None:
         """The entry, strongly consistent."""
 
-    def remove_dnc_entry(self, organization_id: str | None, number: str) -> DncEntry | None:
-        """Take the number off the list; returns what was there."""
+    def remove_dnc_entry(self, organization_id: str | None, number: str) -> bool:
+        """Take the number off the list; False when it was not there."""
 
 
 class CallReader(Protocol):
@@ -97,5 +97,5 @@ class ManageDncUseCase:
 
     def remove(self, organization_id: str | None, number: str) -> None:
         """Take a number off the list. Raises DncEntryNotFound."""
-        if self.destinations.remove_dnc_entry(organization_id, number) is None:
+        if not self.destinations.remove_dnc_entry(organization_id, number):
             raise DncEntryNotFound

@@ -26,6 +26,8 @@ from dialplane.domain.phone_numbers import REFUSED_NUMBER_TYPES, REGIONS, PhoneN
 from dialplane.domain.templates import check_text
 
 ALL_SCOPES = frozenset(scope.value for scope in Scope)
+CUSTOMER_SCOPES = ALL_SCOPES - {Scope.DEPOSIT.value}
+"""What a customer's own software needs. Paying money in belongs to whoever has received it."""
 _MAX_DURATION_SECONDS = 14_400
 _NAME_LENGTH_MAX = 200
 _RING_TIMEOUT_SECONDS_MAX = 600

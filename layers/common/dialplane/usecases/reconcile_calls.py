@@ -7,7 +7,7 @@ the carrier says goes into the same queue as its callbacks; only a call that was
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -54,8 +54,11 @@ class CarrierRecords(Protocol):
 class ReconciliationStore(Protocol):
     """Where due calls are found."""
 
-    def due_for_check(self, now: datetime, *, limit: int) -> Iterable[Call]:
-        """Open calls whose next check is due, the longest due first, as they are now."""
+    def due_for_check(self, now: datetime, *, limit: int) -> Sequence[str]:
+        """References to open calls whose next check is due, the longest due first."""
+
+    def due_call(self, reference: str, now: datetime) -> Call | None:
+        """The call behind a reference as it is now; None when its check is not due any more."""
 
     def find_by_carrier_call_id(self, organization_id: str, carrier_call_id: str) -> Call | None:
         """The call that a carrier's call is bound to."""
@@ -95,24 +98,37 @@ class ReconcileCallsUseCase:
     check_interval: timedelta
     placement_grace: timedelta
 
-    def run(self) -> ReconciliationSummary:
-        """Check every call that is due, each on its own: one that cannot be checked never keeps others waiting."""
+    def run(self, has_time: Callable[[], bool] = lambda: True) -> ReconciliationSummary:
+        """Check every call that is due while there is time: one that cannot be checked keeps no other waiting."""
         summary = ReconciliationSummary()
-        for call in self.calls.due_for_check(self.now(), limit=CHECKS_PER_RUN):
+        for reference in self.calls.due_for_check(self.now(), limit=CHECKS_PER_RUN):
+            if not has_time():
+                logger.warning("checks_postponed", extra={"checked": summary.checked})
+                break
             try:
-                found = self._check(call)
+                summary = self._check_due(reference, summary)
             except Exception:
-                logger.exception("check_failed", extra={"call_id": call.id})
-                found = "failed"
-            summary = replace(
-                summary,
-                checked=summary.checked + 1,
-                stuck=summary.stuck + self._is_stuck(call),
-                **({found: getattr(summary, found) + 1} if found else {}),
-            )
-            if found not in ("not_placed", "settled"):
-                self._schedule_next(call)
+                logger.exception("check_failed", extra={"reference": reference})
+                summary = replace(summary, failed=summary.failed + 1)
         return summary
+
+    def _check_due(self, reference: str, summary: ReconciliationSummary) -> ReconciliationSummary:
+        call = self.calls.due_call(reference, self.now())
+        if call is None:
+            return summary
+        try:
+            found = self._check(call)
+        except Exception:
+            logger.exception("check_failed", extra={"call_id": call.id})
+            found = "failed"
+        if found not in ("not_placed", "settled"):
+            self._schedule_next(call)
+        return replace(
+            summary,
+            checked=summary.checked + 1,
+            stuck=summary.stuck + self._is_stuck(call),
+            **({found: getattr(summary, found) + 1} if found else {}),
+        )
 
     def _check(self, call: Call) -> str | None:
         if call.status.is_terminal:

@@ -108,7 +108,10 @@ class TwilioApi:
             except (HTTPError, OSError) as error:
                 return Rejected(cause="unreachable", code=type(error).__name__, message=str(error))
             remaining = self._timeout_seconds - (time.monotonic() - started)
-            return self._post_call(connection, request, timeout_seconds=max(remaining, 0.1))
+            if remaining <= 0:
+                # Looking up the name has no time limit of its own. Whoever waits for this dial has stopped waiting.
+                return Rejected(cause="unreachable", code="ConnectTimeout", message="It took too long to connect.")
+            return self._post_call(connection, request, timeout_seconds=remaining)
         finally:
             connection.close()
 
