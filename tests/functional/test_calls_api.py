@@ -10,6 +10,7 @@ import pytest
 
 from dialplane.domain.carrier import Rejected, Unknown
 from dialplane.domain.statuses import CallStatus
+from tests.fakes.clock import FakeClock
 from tests.fakes.world import ANSWERED_CALL, World
 from tests.functional.expectations import (
     SEED2,
@@ -175,6 +176,7 @@ def timeline(world: World, call_id: str) -> list[dict[str, Any]]:
 
 
 def test_the_timeline_tells_the_whole_life_of_a_call_in_order(world: World) -> None:
+    world.clock.moment = FakeClock().moment  # the carrier of these tests states fixed times
     world.initiate(SEED2)
     call = world.last_call()
     for sequence, status in enumerate(ANSWERED_CALL):
