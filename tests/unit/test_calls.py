@@ -191,6 +191,14 @@ def test_the_carriers_time_of_the_answer_counts_over_the_time_it_asked_us() -> N
     assert merged(call, an_event(CallStatus.IN_PROGRESS)).answered_at == asked
 
 
+@pytest.mark.parametrize("stated", [datetime(1970, 1, 1, tzinfo=UTC), CREATED + timedelta(hours=1)])
+def test_a_time_outside_the_calls_life_is_no_answer_to_it(stated: datetime) -> None:
+    answered_at, ended_at = CREATED + timedelta(seconds=8), CREATED + timedelta(seconds=60)
+    ended = a_call(CallStatus.COMPLETED, answered_at=answered_at, ended_at=ended_at, duration_seconds=52)
+    late = an_event(CallStatus.IN_PROGRESS, occurred_at=stated)
+    assert apply_event(ended, late, received_at=RECEIVED).call.answered_at == answered_at
+
+
 def test_without_a_time_of_its_own_a_report_happened_when_it_was_received() -> None:
     assert merged(a_call(), an_event(CallStatus.BUSY)).ended_at == RECEIVED
 
