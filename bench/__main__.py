@@ -21,6 +21,7 @@ from bench.tls import make_server_tls
 
 QUICK = {"rounds": 3, "warm": 20}
 FULL = {"rounds": 11, "warm": 100}
+TLS_CAPTION = "TLS (the peers read the whole store of roots; ours does towards Twilio, and Amazon's towards AWS)"
 
 
 def _arguments() -> argparse.Namespace:
@@ -50,7 +51,7 @@ def _conditions(arguments: argparse.Namespace, rounds: int, warm: int, python: P
     return (
         f"Measured {datetime.datetime.now(datetime.UTC):%Y-%m-%d} under the Lambda Runtime Interface Emulator: CPython "
         f"{version}, {platform.machine()}, {os.cpu_count()} CPUs, {rounds} shuffled rounds, {warm} warm invocations in "
-        f"each, {'plain HTTP' if arguments.no_tls else 'TLS with a full CA bundle'}. Median [quartiles]; ratios are "
+        f"each, {'plain HTTP' if arguments.no_tls else TLS_CAPTION}. Median [quartiles]; ratios are "
         "paired within a round.\n\nMade with `make bench` (`python -m bench --write docs/performance.md`)."
     )
 

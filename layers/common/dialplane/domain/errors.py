@@ -34,7 +34,6 @@ class DialplaneError(Exception):
     """
 
     code: ClassVar[str] = "internal_error"
-    retryable: ClassVar[bool] = False
 
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
@@ -283,8 +282,6 @@ class InsufficientBalance(DialplaneError):
 class Busy(DialplaneError):
     """Not now; the same request may succeed later."""
 
-    retryable = True
-
     def __init__(self, message: str, *, retry_after_seconds: int) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
@@ -347,7 +344,6 @@ class CarrierUnavailable(CarrierFailure):
     """The carrier could not take the call now."""
 
     code = "carrier_unavailable"
-    retryable = True
 
 
 class CallNotPlaced(CarrierFailure):
