@@ -23,7 +23,8 @@ class CallEvent:
     """One report about a call in canonical words, whichever carrier and channel it came from.
 
     ``key`` is equal for two deliveries of the same report. Durations are whole seconds of connected time;
-    ``carrier_cost`` is the carrier's own decimal text in ``carrier_cost_currency``.
+    ``carrier_cost`` is the carrier's own decimal text in ``carrier_cost_currency``. ``other_carrier_call_id`` is for
+    carriers that know a call by two names.
     """
 
     key: str
@@ -39,6 +40,11 @@ class CallEvent:
     answered_by_raw: str | None = None
     carrier_cost: str | None = None
     carrier_cost_currency: str | None = None
+    other_carrier_call_id: str | None = None
+    is_end_ambiguous: bool = False
+    """True for a ``completed`` in words that this carrier also has for a call that nobody answered."""
+    is_final_record: bool = False
+    """True when the carrier's books say this: it settles what its reports have left in doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,7 @@ class Call:
     ended_at: datetime | None = None
     duration_seconds: int | None = None
     ended_reason: EndedReason | None = None
+    answer_in_doubt: bool = False
     answered_by: AnsweredBy | None = None
     answered_by_raw: str | None = None
     sip_response_code: int | None = None
@@ -113,17 +120,18 @@ def apply_event(call: Call, event: CallEvent, *, received_at: datetime) -> Trans
     ``completed`` that was never answered (carriers that send ``completed`` after ``busy`` deliver in any order).
     Facts that were unknown (duration, cost, SIP code, who answered) are filled in whenever they arrive.
     """
-    if call.carrier_call_id is not None and event.carrier_call_id != call.carrier_call_id:
+    names = (event.carrier_call_id, event.other_carrier_call_id)
+    if call.carrier_call_id is not None and call.carrier_call_id not in names:
         return Transition(call, Verdict.FOREIGN)
     if event.key in call.seen_event_keys:
         return Transition(call, Verdict.DUPLICATE)
     bound = replace(
         call,
-        carrier_call_id=event.carrier_call_id,
+        carrier_call_id=call.carrier_call_id or event.carrier_call_id,
         seen_event_keys=call.seen_event_keys | {event.key},
         dial_outcome=DialOutcome.PLACED,
     )
-    merged = _merge_facts(_move(bound, event, received_at), event)
+    merged = _resolve_doubt(_merge_facts(_move(bound, event, received_at), event), event)
     if merged == bound:
         conflicting = event.status is not None and event.status.is_terminal and event.status != call.status
         return Transition(bound, Verdict.CONFLICTING if conflicting else Verdict.STALE)
@@ -136,7 +144,7 @@ def _move(call: Call, event: CallEvent, received_at: datetime) -> Call:
         return call
     at = event.occurred_at or received_at
     if status.is_terminal:
-        return replace(call, status=status, ended_at=at)
+        return replace(call, status=status, ended_at=at, answer_in_doubt=event.is_end_ambiguous)
     return replace(call, status=status)
 
 
@@ -163,6 +171,19 @@ def _merge_facts(call: Call, event: CallEvent) -> Call:
         carrier_cost=_first(call.carrier_cost, event.carrier_cost),
         carrier_cost_currency=_first(call.carrier_cost_currency, event.carrier_cost_currency),
     )
+
+
+def _resolve_doubt(call: Call, event: CallEvent) -> Call:
+    """An answer or connected time proves a conversation; the carrier's books prove that there was none."""
+    if not call.answer_in_doubt:
+        return call
+    if call.answered_at is not None or call.duration_seconds:
+        return replace(call, answer_in_doubt=False)
+    # Books that came before the end they are about: no report of an end but they states a duration.
+    is_in_the_books = event.is_final_record or (event.is_end_ambiguous and event.duration_seconds is None)
+    if is_in_the_books and call.duration_seconds == 0:
+        return replace(call, answer_in_doubt=False, status=CallStatus.CANCELED)
+    return call
 
 
 def _answered_at(call: Call, event: CallEvent) -> datetime | None:
@@ -192,36 +213,36 @@ def _infer(call: Call) -> Call:
     return replace(call, answered_at=answered_at, ended_reason=_ended_reason(call))
 
 
-# RFC 3261: 603 Decline. Twilio has no status of its own for it and reports busy, no-answer or failed.
+# RFC 3261: 603 Decline, for carriers that report it only in the SIP code of a call that was busy or not answered.
 _SIP_DECLINE = 603
+_ENDED_REASONS = {
+    CallStatus.BUSY: EndedReason.BUSY,
+    CallStatus.NO_ANSWER: EndedReason.NO_ANSWER,
+    CallStatus.CANCELED: EndedReason.CANCELED,
+    CallStatus.REJECTED: EndedReason.DECLINED,
+}
 
 
 def _ended_reason(call: Call) -> EndedReason:
-    if call.status is not CallStatus.COMPLETED and call.sip_response_code == _SIP_DECLINE:
+    if call.status is CallStatus.COMPLETED:
+        reached = (call.duration_seconds or 0) >= call.time_limit_seconds
+        return EndedReason.TIME_LIMIT if reached else EndedReason.HANG_UP
+    if call.sip_response_code == _SIP_DECLINE:
         return EndedReason.DECLINED
-    match call.status:
-        case CallStatus.COMPLETED:
-            reached = (call.duration_seconds or 0) >= call.time_limit_seconds
-            return EndedReason.TIME_LIMIT if reached else EndedReason.HANG_UP
-        case CallStatus.BUSY:
-            return EndedReason.BUSY
-        case CallStatus.NO_ANSWER:
-            return EndedReason.NO_ANSWER
-        case CallStatus.CANCELED:
-            return EndedReason.CANCELED
-        case _:
-            return EndedReason.CARRIER_FAILED
+    return _ENDED_REASONS.get(call.status, EndedReason.CARRIER_FAILED)
 
 
 def settlement_charge(call: Call) -> int | None:
-    """The micro-units an ended call costs, never more than its hold; None while its duration is unknown.
+    """The micro-units an ended call costs, never more than its hold; None while facts are missing.
+
+    Those are its duration, and whether it was answered at all where the carrier's words leave that open.
 
     Only connected time is charged. The carrier was given the time limit that the hold pays for, so a duration beyond
     it is the carrier's overrun and not the customer's.
     """
     if call.status is not CallStatus.COMPLETED:
         return 0
-    if call.duration_seconds is None:
+    if call.duration_seconds is None or call.answer_in_doubt:
         return None
     charge = charge_micros(
         seconds=call.duration_seconds,

@@ -5,21 +5,29 @@ Three outcomes of a dial, no more: placed, rejected, unknown. How a carrier word
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from dialplane.domain.instructions import Instructions
 
 
 @dataclass(frozen=True, slots=True)
 class DialRequest:
     """One outbound call as the carrier is asked to place it. Numbers are E.164, times whole seconds."""
 
+    call_id: str
     destination: str
     caller_number: str
     instructions_url: str
     status_url: str
     ring_timeout_seconds: int
     time_limit_seconds: int
+    instructions: Instructions
+    """For carriers that take the words with the dial; the others fetch them from ``instructions_url``."""
     machine_detection: bool = False
+    carrier_number_id: str | None = None
+    """The caller number's own id with the carrier, where the carrier wants one."""
 
 
 RejectionCause = Literal[
@@ -35,9 +43,10 @@ RejectionCause = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """The carrier accepted the call and named it."""
+    """The carrier accepted the call and named it. ``reply`` is its whole answer where a dialect passes that on."""
 
     carrier_call_id: str
+    reply: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

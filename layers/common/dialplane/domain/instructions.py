@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Engine = Literal["relay", "stream", "say"]
+Engine = Literal["relay", "stream", "say", "agent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,8 @@ class Instructions:
     """What the carrier is told to do when the callee answers; rendered once, when the call is admitted.
 
     ``relay`` hands the words to ConversationRelay at ``url`` (wss), ``stream`` hands the audio to the customer's own
-    media server at ``url`` (wss), ``say`` speaks ``welcome_message`` and ``goodbye_message`` and hangs up.
+    media server at ``url`` (wss), ``say`` speaks ``welcome_message`` and ``goodbye_message`` and hangs up, ``agent``
+    lets the carrier's own agent ``agent_id`` hold the conversation by ``prompt``.
     """
 
     engine: Engine
@@ -24,3 +25,6 @@ class Instructions:
     voice: str | None = None
     language: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
+    prompt: str | None = None
+    """What the assistant is to do and how, with its placeholders filled."""
+    agent_id: str | None = None

@@ -20,6 +20,8 @@ class CallStatus(StrEnum):
     COMPLETED = "completed"
     BUSY = "busy"
     NO_ANSWER = "no_answer"
+    REJECTED = "rejected"
+    """The callee declined the call."""
     FAILED = "failed"
     CANCELED = "canceled"
 
@@ -45,6 +47,7 @@ _RANKS = {
     CallStatus.COMPLETED: _TERMINAL_RANK,
     CallStatus.BUSY: _TERMINAL_RANK,
     CallStatus.NO_ANSWER: _TERMINAL_RANK,
+    CallStatus.REJECTED: _TERMINAL_RANK,
     CallStatus.FAILED: _TERMINAL_RANK,
     CallStatus.CANCELED: _TERMINAL_RANK,
 }
