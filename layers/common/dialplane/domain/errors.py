@@ -11,6 +11,7 @@
     ├── NotFound                  AssistantNotFound · CallerNumberMissing · CallNotFound ·
     │                             DncEntryNotFound · RouteNotFound · EntityNotFound
     ├── InsufficientBalance
+    ├── Conflict                  ControlUnsupported; the call is not such that this can be done with it
     ├── Busy                      IdempotencyInProgress · ActiveCallsLimitReached · ServiceBusy; try again later
     └── CarrierFailure            DestinationRefused · CarrierRejected · CarrierUnavailable ·
                                   CallNotPlaced
@@ -277,6 +278,16 @@ class InsufficientBalance(DialplaneError):
         super().__init__("Insufficient balance. Please add funds to continue making calls.")
         self.available = available
         self.required = required
+
+
+class Conflict(DialplaneError):
+    """The request is fine, and what it is about is not such that this can be done with it."""
+
+
+class ControlUnsupported(Conflict):
+    """The call's carrier has no request for this."""
+
+    code = "control_unsupported"
 
 
 class Busy(DialplaneError):
