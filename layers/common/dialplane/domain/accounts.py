@@ -1,4 +1,4 @@
-"""Who may call, as whom: organizations, API keys, assistants, caller numbers, carrier accounts.
+"""Who may call, as whom: organizations, API keys, assistants, flows, caller numbers, carrier accounts.
 
 Facts and the checks on them. How they are stored belongs to ``dynamodb``; whether a call may be made to ``admission``.
 """
@@ -9,9 +9,11 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, Literal
 
 from dialplane.domain.errors import AuthenticationRequired, KeyInvalid, OrganizationSuspended, PermissionDenied
 from dialplane.domain.instructions import Engine
@@ -22,6 +24,7 @@ class Scope(StrEnum):
 
     INITIATE_CALLS = "can_initiate_calls"
     READ_CALLS = "can_read_calls"
+    CONTROL_CALLS = "can_control_calls"
     READ_WALLET = "can_read_wallet"
     DEPOSIT = "can_deposit"
     READ_DNC = "can_read_dnc"
@@ -41,12 +44,19 @@ class Organization:
     allowed_countries: frozenset[str] = frozenset({"US"})
     allowed_number_types: frozenset[str] = frozenset()
     """Kinds that are refused by default and that this organization may call all the same."""
+    allows_key_in_query: bool = False
+    """Whether a key may come in a URL, where it ends up in the logs of every proxy on the way."""
+    default_assistant_id: int | None = None
+    """Who speaks when a request's format names neither an assistant nor a caller number."""
     is_active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """An API key as it is kept: never the secret itself, only its SHA-256 in hex."""
+    """An API key as it is kept: never the secret itself, only its SHA-256 in hex.
+
+    ``dialect`` is the format in which routes that several formats share answer this key; None is Dialplane's own.
+    """
 
     id: str
     organization_id: str
@@ -55,11 +65,18 @@ class ApiKey:
     scopes: frozenset[str]
     is_active: bool = True
     expires_at: datetime | None = None
+    dialect: str | None = None
+    calls_per_minute_max: int | None = None
+    calls_per_day_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Assistant:
-    """Who speaks. The integer id is unique within the organization, as the seed systems have it."""
+    """Who speaks. The integer id is unique within the organization, and so is ``public_id``, a UUID or any other text.
+
+    ``prompt`` is what it is to do, a template; ``agent_id`` the carrier's own agent for the engine ``agent``. The
+    configurations of its language model, speech recognition and voice are kept as the customer wrote them.
+    """
 
     id: int
     organization_id: str
@@ -76,11 +93,34 @@ class Assistant:
     ring_timeout_seconds: int = 30
     machine_detection: bool = False
     is_active: bool = True
+    public_id: str | None = None
+    prompt: str | None = None
+    agent_id: str | None = None
+    llm_config: Mapping[str, Any] | None = None
+    stt_config: Mapping[str, Any] | None = None
+    tts_config: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationFlow:
+    """A conversation that lives at ``engine_url``, with the assistant that lends it its voice, words and limits."""
+
+    id: int
+    organization_id: str
+    name: str
+    base_assistant_id: int
+    engine: Literal["relay", "stream"]
+    engine_url: str
+    is_active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class CallerNumber:
-    """A number of the organization that can be called from, and the carrier account it lives in."""
+    """A number of the organization that can be called from, and the carrier account it lives in.
+
+    A flow on it goes before its assistant. ``in_pool`` numbers may be chosen for calls that name none.
+    ``carrier_number_id`` is the number's own id with the carrier, where the carrier wants one.
+    """
 
     number: str
     organization_id: str
@@ -88,17 +128,33 @@ class CallerNumber:
     carrier_account_id: str
     assistant_id: int | None = None
     is_active: bool = True
+    flow_id: int | None = None
+    can_dial_out: bool = True
+    in_pool: bool = True
+    carrier_number_id: str | None = None
+
+    @property
+    def id(self) -> str:
+        """What requests name the number by when they do not write it out."""
+        return f"{NUMBER_ID_PREFIX}{self.number.removeprefix('+')}"
+
+
+NUMBER_ID_PREFIX = "num_"
 
 
 @dataclass(frozen=True, slots=True)
 class CarrierAccount:
-    """An account of the organization with a carrier; its credentials lie in the secret named after its id."""
+    """An account of the organization with a carrier; its credentials lie in the secret named after its id.
+
+    ``calls_per_second`` is how many dials the carrier takes from it; None leaves that to the carrier.
+    """
 
     id: str
     organization_id: str
     carrier: str
     name: str
     created_at: datetime
+    calls_per_second: int | None = None
 
 
 _KEY = re.compile(
@@ -113,16 +169,17 @@ class PresentedKey:
     organization_id: str
     id: str
     secret: str = field(repr=False)
+    is_from_query: bool = False
 
     @classmethod
-    def parse(cls, text: str | None) -> PresentedKey:
+    def parse(cls, text: str | None, *, is_from_query: bool = False) -> PresentedKey:
         """Take a key apart. Raises AuthenticationRequired without one and KeyInvalid when it has no key's shape."""
         if not text:
             raise AuthenticationRequired
         match = _KEY.fullmatch(text)
         if match is None:
             raise KeyInvalid
-        return cls(match["organization"], match["id"], match["secret"])
+        return cls(match["organization"], match["id"], match["secret"], is_from_query)
 
     @classmethod
     def generate(cls, organization_id: str) -> PresentedKey:
@@ -150,6 +207,8 @@ def authenticate(
         raise KeyInvalid
     if key.expires_at is not None and key.expires_at <= now:
         raise KeyInvalid
+    if presented.is_from_query and not organization.allows_key_in_query:
+        raise AuthenticationRequired
     return key
 
 

@@ -4,15 +4,18 @@
     ├── InvalidRequest            the request is at fault; sending it again unchanged cannot help
     │   ├── JsonInvalid · BodyTooLarge · FieldsInvalid · FieldMissing · ValueInvalid
     │   ├── PhoneNumberInvalid · TemplateInvalid · VariablesMissing · CursorInvalid
+    │   ├── ConfigurationInvalid · EngineUnsupported · CallNotInProgress
     │   └── IdempotencyKeyReused
     ├── Unauthenticated           AuthenticationRequired · KeyInvalid
     ├── Forbidden                 PermissionDenied · OrganizationSuspended · CallerNumberForeign ·
-    │                             AssistantForeign · DestinationOnDnc · DestinationNotAllowed
+    │                             AssistantForeign · NumberCannotDialOut · DestinationOnDnc · DestinationNotAllowed
     ├── NotFound                  AssistantNotFound · CallerNumberMissing · CallNotFound ·
     │                             DncEntryNotFound · RouteNotFound · EntityNotFound
     ├── InsufficientBalance
     ├── Conflict                  ControlUnsupported; the call is not such that this can be done with it
-    ├── Busy                      IdempotencyInProgress · ActiveCallsLimitReached · ServiceBusy; try again later
+    ├── SetupMissing              the organization lacks what this kind of call needs
+    ├── Busy                      IdempotencyInProgress · ActiveCallsLimitReached · RateLimitExceeded ·
+    │                             CarrierRateReached · ServiceBusy; try again later
     └── CarrierFailure            DestinationRefused · CarrierRejected · CarrierUnavailable ·
                                   CallNotPlaced
 
@@ -129,6 +132,43 @@ class CursorInvalid(InvalidRequest):
         super().__init__("The cursor is not one of this list with these filters. Start again without a cursor.")
 
 
+class ConfigurationInvalid(InvalidRequest):
+    """An assistant's configuration contradicts itself; ``param`` is the field to change."""
+
+    code = "invalid_configuration"
+
+    def __init__(self, message: str, *, param: str) -> None:
+        super().__init__(message, param=param)
+        self.param = param
+
+
+class EngineUnsupported(InvalidRequest):
+    """The caller number's carrier cannot speak in the way this assistant does."""
+
+    code = "engine_unsupported"
+
+    def __init__(self, engine: str, carrier: str, supported: Sequence[str]) -> None:
+        super().__init__(
+            f'The carrier "{carrier}" has no words for the engine "{engine}"; it has for: {", ".join(supported)}. '
+            "Call from a number of another carrier, or with another assistant.",
+            engine=engine,
+            carrier=carrier,
+        )
+
+
+class CallNotInProgress(InvalidRequest):
+    """The call is not in the state that the request is made for."""
+
+    code = "call_not_in_progress"
+
+    def __init__(self, status: str) -> None:
+        super().__init__(
+            f"The call is {status}; only a call that is in progress can be controlled.",
+            status=status,
+        )
+        self.status = status
+
+
 class IdempotencyKeyReused(InvalidRequest):
     """The key belongs to an earlier request with another body."""
 
@@ -200,6 +240,15 @@ class AssistantForeign(Forbidden):
 
     def __init__(self, assistant_id: int) -> None:
         super().__init__(f"Unauthorized: assistant {assistant_id} does not belong to your organization")
+
+
+class NumberCannotDialOut(Forbidden):
+    """The caller number takes calls only."""
+
+    code = "number_cannot_dial_out"
+
+    def __init__(self, number: str) -> None:
+        super().__init__(f"Phone number {number} cannot be called from. Choose a number that can dial out.")
 
 
 class DestinationOnDnc(Forbidden):
@@ -290,6 +339,20 @@ class ControlUnsupported(Conflict):
     code = "control_unsupported"
 
 
+class SetupMissing(DialplaneError):
+    """The organization was not set up for this kind of call; ``names`` says what is missing, for its operator."""
+
+    code = "setup_missing"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(
+            f"This organization has no {', no '.join(names)} for calls of its default assistant. "
+            "Ask the operator to complete the set-up.",
+            missing=list(names),
+        )
+        self.names = tuple(names)
+
+
 class Busy(DialplaneError):
     """Not now; the same request may succeed later."""
 
@@ -322,6 +385,31 @@ class ActiveCallsLimitReached(Busy):
         )
 
 
+class RateLimitExceeded(Busy):
+    """The API key has made as many calls as it may in this minute or on this day."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(self, limit: int, period: str, *, retry_after_seconds: int) -> None:
+        super().__init__(
+            f"This API key may make {limit} calls per {period}. Repeat the request after the time in Retry-After.",
+            retry_after_seconds=retry_after_seconds,
+        )
+
+
+class CarrierRateReached(Busy):
+    """The carrier account takes no more dials at this moment."""
+
+    code = "carrier_rate_reached"
+
+    def __init__(self, calls_per_second: int) -> None:
+        super().__init__(
+            f"The carrier account takes {calls_per_second} calls per second and is booked for the next moments. "
+            "Nothing was held and nobody was called: repeat the request.",
+            retry_after_seconds=2,
+        )
+
+
 class ServiceBusy(Busy):
     """Too many requests want the same items at once; nothing was written."""
 
@@ -336,7 +424,14 @@ class ServiceBusy(Busy):
 
 
 class CarrierFailure(DialplaneError):
-    """The call was admitted, and the carrier certainly did not place it; the hold was released."""
+    """The call was admitted, and the carrier certainly did not place it; the hold was released.
+
+    ``carrier_message`` is the carrier's own text, which only some formats pass on.
+    """
+
+    def __init__(self, message: str, *, carrier_message: str = "", **details: Any) -> None:
+        super().__init__(message, **details)
+        self.carrier_message = carrier_message
 
 
 class CarrierRejected(CarrierFailure):
