@@ -193,7 +193,9 @@ class Sandbox:
 
     def _start_carriers(self, port: int, account_sid: str, auth_token: str) -> None:
         command = [sys.executable, "-m", "sandbox.carriers", "--host", LOOPBACK, "--port", str(port)]
-        command += ["--speed", str(self._pace.carriers_speed), "--twilio-account", f"{account_sid}:{auth_token}"]
+        accounts = self.directory / "scratch" / "carrier-accounts.json"
+        _write_secret(accounts, {"twilio": [{"account_sid": account_sid, "auth_token": auth_token}]})
+        command += ["--speed", str(self._pace.carriers_speed), "--accounts", str(accounts)]
         self._timed(
             f"simulated carriers on {LOOPBACK}:{port}", lambda: self._run(CARRIERS, command, _environment(), ROOT, port)
         )
@@ -234,6 +236,14 @@ class Sandbox:
 def _environment() -> dict[str, str]:
     """The launcher's environment without what would lead to a real AWS account."""
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
+def _write_secret(path: Path, document: object) -> None:
+    """Write JSON that nobody else may read, not even for a moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(document, file)
 
 
 def _aws_client(emulator: Emulator) -> AwsClient:

@@ -186,10 +186,10 @@ def running_world(folder: Path, address: Address) -> Iterator[World]:
         "TMPDIR": str(folder),
     }
     processes = Processes(folder / "run", folder / "logs")
-    accounts = {event_world.ACCOUNT_SID: event_world.AUTH_TOKEN}
+    accounts = {"twilio": [{"account_sid": event_world.ACCOUNT_SID, "auth_token": event_world.AUTH_TOKEN}]}
     try:
         processes.start(EMULATOR, [sys.executable, "-m", "ministack"], environment=environment, directory=folder)
-        with SimulatedCarriers(accounts=accounts, speed=STILL, host=address.bind) as carriers:
+        with SimulatedCarriers(accounts, speed=STILL, host=address.bind) as carriers:
             take_the_first_place(carriers.url)
             processes.wait_until_listening(EMULATOR, port, seconds_max=45, host=address.bind)
             with patch.dict(os.environ, emulator.environment(), clear=True):  # where boto3 looks for its endpoint

@@ -3,8 +3,12 @@
 import argparse
 import asyncio
 import ipaddress
+import json
+import os
 import signal
+import sys
 
+from sandbox.carriers.carrier import AccountError
 from sandbox.carriers.clock import SpeedError
 from sandbox.carriers.embedded import start_server
 from sandbox.carriers.server import CarriersConfig
@@ -13,17 +17,38 @@ from sandbox.carriers.server import CarriersConfig
 def main() -> None:
     """Parse the command line and serve."""
     arguments = _parser().parse_args()
-    accounts = dict(arguments.twilio_account)
-    config = CarriersConfig(
-        twilio_accounts=accounts,
-        twilio_owned_numbers=frozenset(arguments.twilio_number) if arguments.twilio_number else None,
-        twilio_calls_per_second=arguments.cps,
-        speed=arguments.speed,
-    )
     try:
+        config = CarriersConfig(
+            accounts=_accounts(arguments.accounts),
+            speed=arguments.speed,
+            calls_per_second=arguments.cps,
+            owned_numbers=frozenset(arguments.owned_number) if arguments.owned_number else None,
+        )
         asyncio.run(_serve(config, arguments.host, arguments.port))
-    except (OSError, SpeedError) as error:
+    except (OSError, SpeedError, AccountError) as error:
         raise SystemExit(f"simulated carriers: {error}") from None
+
+
+def _accounts(path: str) -> dict[str, list[dict[str, str]]]:
+    """Read the accounts from a file of the user's own, or from standard input. Raises OSError, AccountError."""
+    if path == "-":
+        text = sys.stdin.read()
+    else:
+        with open(path) as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                raise AccountError(f"{path} holds secrets and others may read it: chmod 600 {path}")
+            text = file.read()
+    try:
+        accounts = json.loads(text)
+    except ValueError:
+        accounts = None
+    if not isinstance(accounts, dict) or not all(_is_list_of_objects(value) for value in accounts.values()):
+        raise AccountError('accounts are JSON such as {"twilio": [{"account_sid": "AC…", "auth_token": "…"}]}')
+    return accounts
+
+
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 async def _serve(config: CarriersConfig, host: str, port: int) -> None:
@@ -46,15 +71,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--speed", type=float, default=20.0, help="simulated seconds per second (default %(default)s)")
     parser.add_argument("--cps", type=_positive, default=1.0, help="calls per simulated second (default %(default)s)")
     parser.add_argument(
-        "--twilio-account",
-        type=_account,
-        action="append",
+        "--accounts",
         required=True,
-        metavar="SID:TOKEN",
-        help="an account to serve; may be repeated",
+        metavar="FILE",
+        help="the accounts to serve: JSON, a list per carrier's name, readable by you alone; - is standard input",
     )
     parser.add_argument(
-        "--twilio-number",
+        "--owned-number",
         action="append",
         metavar="NUMBER",
         help="a caller number the accounts own; may be repeated (default: every number)",
@@ -71,13 +94,6 @@ def _loopback(text: str) -> str:
         # The control endpoints show every request without asking who is there.
         raise argparse.ArgumentTypeError(f"{text} is not a loopback address; the simulated carriers listen on no other")
     return text
-
-
-def _account(text: str) -> tuple[str, str]:
-    sid, _, token = text.partition(":")
-    if not sid.startswith("AC") or not token:
-        raise argparse.ArgumentTypeError("give the account as AC…:token")
-    return sid, token
 
 
 def _positive(text: str) -> float:

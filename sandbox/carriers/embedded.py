@@ -2,34 +2,34 @@
 
 import asyncio
 import threading
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import web
 
+from sandbox.carriers.carrier import Account
 from sandbox.carriers.server import SHUTDOWN_SECONDS, CarriersConfig, build_app
 
 
 class SimulatedCarriers:
-    """`with SimulatedCarriers(accounts={"AC…": "token"}, speed=50) as carriers: carriers.url`."""
+    """`with SimulatedCarriers({"twilio": [{"account_sid": "AC…", "auth_token": "…"}]}, speed=50) as carriers`.
+
+    Their base URL is `carriers.url`.
+    """
 
     def __init__(
         self,
+        accounts: Mapping[str, Sequence[Account]],
         *,
-        accounts: dict[str, str],
         speed: float = 1.0,
         calls_per_second: float = 1.0,
         owned_numbers: frozenset[str] | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
-        """Twilio `accounts` map SIDs to auth tokens; port 0 takes a free one. Starts with `start` or `with`."""
-        self._config = CarriersConfig(
-            twilio_accounts=accounts,
-            twilio_owned_numbers=owned_numbers,
-            twilio_calls_per_second=calls_per_second,
-            speed=speed,
-        )
+        """As `server.CarriersConfig`; port 0 takes a free one. Starts with `start` or `with`."""
+        self._config = CarriersConfig(accounts, speed, calls_per_second, owned_numbers)
         self._host = host
         self._port = port
         self._started = threading.Event()
@@ -44,7 +44,7 @@ class SimulatedCarriers:
         return f"http://{self._host}:{self._port}"
 
     def start(self) -> Self:
-        """Start and wait until requests are served. Raises what kept the server from starting (OSError: port taken)."""
+        """Start and wait until requests are served. Raises what `start_server` does."""
         self._thread.start()
         self._started.wait()
         if self._failure is not None:
@@ -88,7 +88,10 @@ class SimulatedCarriers:
 
 
 async def start_server(config: CarriersConfig, host: str, port: int) -> tuple[web.AppRunner, int]:
-    """Serve on host and port (0: a free one); the runner to clean up and the port taken. Raises OSError."""
+    """Serve on host and port (0: a free one); the runner to clean up and the port taken.
+
+    Raises OSError, SpeedError, AccountError.
+    """
     runner = web.AppRunner(
         await build_app(config), access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS
     )

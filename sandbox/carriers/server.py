@@ -1,67 +1,94 @@
 """The carriers' HTTP server: the carriers' own paths, the control endpoints under `/_`, and the journal of both ways.
 
-A carrier adds its routes in `build_app`; nothing of what a carrier does is here.
+Nothing of what a carrier does is here. To add a carrier `name`:
+
+1. Make a package `sandbox/carriers/<name>/` (`-` becomes `_`) with a class that has the four things of
+   `carrier.SimulatedCarrier` (`name`, `routes()`, `owns(path)`, `reset()`) and the constructor
+   `(accounts: Sequence[Account], surroundings: Surroundings)`. Each account is the flat JSON of texts that the
+   application keeps as its secret, plus whatever only the carrier itself knows; `carrier.keyed` sorts and checks them.
+   Without accounts the carrier must still answer, with its own refusal of credentials.
+2. Add the class to `CARRIERS` below. Paths must not overlap; `owns` tells whose a path is, for the journal.
+3. In handlers, `request[JOURNAL_ENTRY].call_sid = …` notes the call; use `surroundings.journal` for what is sent out.
+4. Use what carriers have in common and copy none of it: `scenarios.find_scenario` (any way of writing the number: see
+   there), `clock.CallTimeline` for a call's own time, `placing` for the scenarios that spoil a create request,
+   `line.Line` for waiting and everything that breaks into it, `delivery.DeliveryOrder` for how events may arrive,
+   `webhooks.WebhookClient` for one journaled request to the application, `background.Background` for what runs beside
+   requests and ends with a reset, `documents` and `conversations` where TwiML or its sockets are spoken.
+5. Tests give accounts as `SimulatedCarriers(accounts={"<name>": [{…}]})`, the command line as a file (`--accounts`).
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import aiohttp
 from aiohttp import web
 
+from sandbox.carriers.carrier import JOURNAL_ENTRY, Account, AccountError, SimulatedCarrier, Surroundings
 from sandbox.carriers.clock import SimulatedClock, SpeedError
 from sandbox.carriers.journal import Journal, group_form
 from sandbox.carriers.scenarios import SCENARIOS
-from sandbox.carriers.twilio.api import JOURNAL_ENTRY, PATH_PREFIX, TwilioApi
-from sandbox.carriers.twilio.simulator import SimulatedTwilio
+from sandbox.carriers.twilio.api import TwilioApi
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SHUTDOWN_SECONDS = 1.0
 REQUEST_MAX_BYTES = 1_048_576
 
+CARRIERS: Final[Mapping[str, Callable[[Sequence[Account], Surroundings], SimulatedCarrier]]] = {
+    "twilio": TwilioApi,
+}
+
 
 @dataclass(frozen=True)
 class CarriersConfig:
-    """`twilio_accounts` maps account SIDs to auth tokens; `twilio_owned_numbers` None accepts any caller number.
+    """What to serve: accounts by the carrier's name, see `carrier.Account`; a SIP host's account is its carrier's.
 
-    `speed` is simulated seconds per real second, `twilio_calls_per_second` is in simulated time, per account.
+    `speed` is simulated seconds per real second; the others are as in `carrier.Surroundings`.
     """
 
-    twilio_accounts: dict[str, str]
-    twilio_owned_numbers: frozenset[str] | None = None
-    twilio_calls_per_second: float = 1.0
+    accounts: Mapping[str, Sequence[Account]] = field(default_factory=dict)
     speed: float = 1.0
+    calls_per_second: float = 1.0
+    owned_numbers: frozenset[str] | None = None
 
 
 async def build_app(config: CarriersConfig) -> web.Application:
-    """The server's application; what runs for it ends with the application's cleanup. Raises SpeedError."""
+    """The server's application; what runs for it ends with the application's cleanup.
+
+    Raises SpeedError, AccountError.
+    """
+    unknown = config.accounts.keys() - CARRIERS.keys()
+    if unknown:
+        raise AccountError(
+            f"no simulated carrier is called {', '.join(sorted(unknown))}; there are {', '.join(CARRIERS)}"
+        )
     clock, journal = SimulatedClock(config.speed), Journal()
     # A connection per request, as between strangers: a kept one that dies would look like a second delivery.
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, force_close=True), cookie_jar=aiohttp.DummyCookieJar()
     )
-    twilio = SimulatedTwilio(
-        accounts=config.twilio_accounts,
-        clock=clock,
-        journal=journal,
-        session=session,
-        calls_per_second=config.twilio_calls_per_second,
-        owned_numbers=config.twilio_owned_numbers,
-    )
-    app = web.Application(middlewares=[_journaling(journal)], client_max_size=REQUEST_MAX_BYTES)
-    app.add_routes(TwilioApi(twilio).routes())
-    app.add_routes(_Controls(clock, journal, twilio).routes())
+    surroundings = Surroundings(clock, journal, session, config.calls_per_second, config.owned_numbers)
+    try:
+        carriers = [
+            open_carrier(config.accounts.get(name, ()), surroundings) for name, open_carrier in CARRIERS.items()
+        ]
+    except AccountError:
+        await session.close()
+        raise
+    app = web.Application(middlewares=[_journaling(journal, carriers)], client_max_size=REQUEST_MAX_BYTES)
+    for carrier in carriers:
+        app.add_routes(carrier.routes())
+    app.add_routes(_Controls(clock, journal, carriers).routes())
 
     async def shut_down(_app: web.Application) -> None:
-        await twilio.reset()
+        await _reset(carriers)
 
     async def end_session(_app: web.Application) -> AsyncIterator[None]:
         yield
-        await twilio.reset()
+        await _reset(carriers)
         await session.close()
 
     app.on_shutdown.append(shut_down)
@@ -69,12 +96,17 @@ async def build_app(config: CarriersConfig) -> web.Application:
     return app
 
 
-def _journaling(journal: Journal) -> Any:
+async def _reset(carriers: Sequence[SimulatedCarrier]) -> None:
+    for carrier in carriers:
+        await carrier.reset()
+
+
+def _journaling(journal: Journal, carriers: Sequence[SimulatedCarrier]) -> Any:
     @web.middleware
     async def journaled(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path.startswith("/_"):
             return await handler(request)
-        carrier = "twilio" if request.path.startswith(PATH_PREFIX) else ""
+        carrier = next((each.name for each in carriers if each.owns(request.path)), "")
         entry = journal.add(
             carrier=carrier, direction="in", method=request.method, url=str(request.url), headers=request.headers
         )
@@ -99,8 +131,8 @@ def _journaling(journal: Journal) -> Any:
 class _Controls:
     """The endpoints for people and tests; no carrier has them."""
 
-    def __init__(self, clock: SimulatedClock, journal: Journal, twilio: SimulatedTwilio) -> None:
-        self._clock, self._journal, self._twilio = clock, journal, twilio
+    def __init__(self, clock: SimulatedClock, journal: Journal, carriers: Sequence[SimulatedCarrier]) -> None:
+        self._clock, self._journal, self._carriers = clock, journal, carriers
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -118,7 +150,7 @@ class _Controls:
         return web.json_response(self._journal.to_json())
 
     async def _reset(self, _request: web.Request) -> web.Response:
-        await self._twilio.reset()
+        await _reset(self._carriers)
         self._journal.clear()
         return web.Response(status=204)
 

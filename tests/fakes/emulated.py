@@ -44,8 +44,8 @@ class Emulated:
 @contextlib.contextmanager
 def emulated() -> Iterator[Emulated]:
     """Start everything and set the environment variables of a function; they are what they were afterwards."""
-    accounts = {event_world.ACCOUNT_SID: event_world.AUTH_TOKEN}
-    with SimulatedCarriers(accounts=accounts, speed=STILL) as carriers, running_ministack() as url:
+    accounts = {"twilio": [{"account_sid": event_world.ACCOUNT_SID, "auth_token": event_world.AUTH_TOKEN}]}
+    with SimulatedCarriers(accounts, speed=STILL) as carriers, running_ministack() as url:
         take_the_first_place(carriers.url)
         credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
         environment = {**ENVIRONMENT, **credentials, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": url}

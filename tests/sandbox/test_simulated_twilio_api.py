@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.sandbox.voice_application import eventually, sdk_client
 ACCOUNT = "AC" + "1" * 32
 OTHER_ACCOUNT = "AC" + "2" * 32
 TOKEN = "auth-token"
+ACCOUNTS = {"twilio": [{"account_sid": ACCOUNT, "auth_token": TOKEN}]}
 OWNED = "+15551234567"
 CALLEE = "+15559876543"
 SAY = "<Response><Say>Good morning</Say></Response>"
@@ -29,7 +31,7 @@ PAUSE = '<Response><Pause length="600"/></Response>'
 @pytest.fixture(scope="module")
 def carriers() -> Iterator[SimulatedCarriers]:
     with SimulatedCarriers(
-        accounts={ACCOUNT: TOKEN, OTHER_ACCOUNT: "other-token"},
+        {"twilio": [*ACCOUNTS["twilio"], {"account_sid": OTHER_ACCOUNT, "auth_token": "other-token"}]},
         speed=200,
         calls_per_second=1000,
         owned_numbers=frozenset({OWNED}),
@@ -117,7 +119,7 @@ def test_lists_are_newest_first_and_filtered(client: Client) -> None:
 
 
 def test_a_queued_call_has_no_start_time_and_matches_no_filter_on_it(carriers: SimulatedCarriers) -> None:
-    with SimulatedCarriers(accounts={ACCOUNT: TOKEN}, speed=0.01) as slow:
+    with SimulatedCarriers(ACCOUNTS, speed=0.01) as slow:
         client = sdk_client(slow.url, ACCOUNT, TOKEN)
         first, second = (client.calls.create(to=CALLEE, from_=OWNED, twiml=SAY) for _ in range(2))
         assert first.queue_time == "0"
@@ -366,8 +368,15 @@ def test_the_speed_can_be_read_and_set_and_nonsense_is_refused(carriers: Simulat
     assert requests.post(url, json={"speed": 200}, timeout=5).json() == {"speed": 200}
 
 
-def test_the_command_line_serves_until_it_is_told_to_stop() -> None:
-    command = [sys.executable, "-m", "sandbox.carriers", "--speed", "100", "--twilio-account", f"{ACCOUNT}:{TOKEN}"]
+def accounts_file(folder: Path, mode: int = 0o600) -> str:
+    path = folder / "accounts.json"
+    path.write_text(json.dumps(ACCOUNTS))
+    path.chmod(mode)
+    return str(path)
+
+
+def test_the_command_line_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sandbox.carriers", "--speed", "100", "--accounts", accounts_file(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": "."})
     try:
         assert process.stdout is not None
@@ -381,8 +390,28 @@ def test_the_command_line_serves_until_it_is_told_to_stop() -> None:
         process.communicate()
 
 
-def test_the_command_line_listens_on_this_machine_only() -> None:
-    command = [sys.executable, "-m", "sandbox.carriers", "--host", "0.0.0.0", "--twilio-account", f"{ACCOUNT}:{TOKEN}"]  # noqa: S104
+def test_the_command_line_listens_on_this_machine_only(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sandbox.carriers", "--host", "0.0.0.0", "--accounts", accounts_file(tmp_path)]  # noqa: S104
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
     assert ended.returncode == 2
     assert "not a loopback address" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("accounts", "complaint"),
+    [
+        ("[]", "accounts are JSON"),
+        ('{"acme": []}', "no simulated carrier is called acme"),
+        ('{"twilio": [{"account_sid": "AC1"}]}', "an account of twilio lacks auth_token"),
+    ],
+)
+def test_the_command_line_refuses_accounts_it_cannot_serve(accounts: str, complaint: str) -> None:
+    command = [sys.executable, "-m", "sandbox.carriers", "--accounts", "-"]
+    ended = subprocess.run(command, input=accounts, capture_output=True, text=True, check=False, timeout=20)
+    assert (ended.returncode, complaint in ended.stderr) == (1, True), ended.stderr
+
+
+def test_the_command_line_refuses_secrets_that_others_may_read(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sandbox.carriers", "--accounts", accounts_file(tmp_path, mode=0o640)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    assert (ended.returncode, "chmod 600" in ended.stderr) == (1, True), ended.stderr

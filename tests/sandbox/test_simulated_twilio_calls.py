@@ -18,6 +18,7 @@ from tests.sandbox.voice_application import Answer, Received, VoiceApplication, 
 
 ACCOUNT = "AC" + "1" * 32
 TOKEN = "auth-token"
+ACCOUNTS = {"twilio": [{"account_sid": ACCOUNT, "auth_token": TOKEN}]}
 CALLER = "+15551234567"
 CALLEE = "+15559876543"
 ALL_EVENTS = ["initiated", "ringing", "answered", "completed"]
@@ -34,7 +35,7 @@ def application() -> Iterator[VoiceApplication]:
 
 @pytest.fixture(scope="module")
 def carriers() -> Iterator[SimulatedCarriers]:
-    with SimulatedCarriers(accounts={ACCOUNT: TOKEN}, speed=100, calls_per_second=1000) as running:
+    with SimulatedCarriers(ACCOUNTS, speed=100, calls_per_second=1000) as running:
         yield running
 
 
@@ -239,7 +240,7 @@ def test_a_slow_queue_is_reported_as_queue_time(caller: Caller) -> None:
 
 
 def test_calls_beyond_the_rate_wait_in_the_queue(application: VoiceApplication) -> None:
-    with SimulatedCarriers(accounts={ACCOUNT: TOKEN}, speed=100, calls_per_second=0.1) as slow:
+    with SimulatedCarriers(ACCOUNTS, speed=100, calls_per_second=0.1) as slow:
         client = sdk_client(slow.url, ACCOUNT, TOKEN)
         calls = [client.calls.create(to="+15550100102", from_=CALLER, twiml="<Response/>") for _ in range(3)]
         waits = [int(call.queue_time) for call in calls]

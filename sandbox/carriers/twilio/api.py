@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from aiohttp import BasicAuth, web
 
+from sandbox.carriers.carrier import JOURNAL_ENTRY, Account, Surroundings, keyed
 from sandbox.carriers.journal import JournalEntry
 from sandbox.carriers.scenarios import Placing, find_scenario
 from sandbox.carriers.twilio.call_filters import build_filters
@@ -34,7 +35,6 @@ T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PATH_PREFIX = f"/{API_VERSION}/"
-JOURNAL_ENTRY = web.RequestKey("journal_entry", JournalEntry)
 PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 1000
 NO_REPLY_SECONDS = 30.0
@@ -42,10 +42,22 @@ _CALLS = f"/{API_VERSION}/Accounts/{{account_sid}}/Calls"
 
 
 class TwilioApi:
-    """The request handlers."""
+    """The simulated Twilio as the server serves it. An account needs `account_sid` and `auth_token`."""
 
-    def __init__(self, twilio: SimulatedTwilio) -> None:
-        self._twilio = twilio
+    name = "twilio"
+
+    def __init__(self, accounts: Sequence[Account], surroundings: Surroundings) -> None:
+        by_sid = keyed(self.name, accounts, "account_sid", "auth_token")
+        tokens = {sid: account["auth_token"] for sid, account in by_sid.items()}
+        self._twilio = SimulatedTwilio(tokens, surroundings)
+
+    def owns(self, path: str) -> bool:
+        """Everything under the API's version."""
+        return path.startswith(PATH_PREFIX)
+
+    async def reset(self) -> None:
+        """Stop and forget every call."""
+        await self._twilio.reset()
 
     def routes(self) -> list[web.RouteDef]:
         """What the server has to route here."""

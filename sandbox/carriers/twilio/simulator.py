@@ -6,10 +6,8 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
-import aiohttp
-
+from sandbox.carriers.carrier import Surroundings
 from sandbox.carriers.clock import CallTimeline, SimulatedClock
-from sandbox.carriers.journal import Journal
 from sandbox.carriers.scenarios import Scenario, find_scenario
 from sandbox.carriers.twilio.call_runner import CallRunner
 from sandbox.carriers.twilio.calls import Call, CallStore
@@ -37,25 +35,16 @@ class CallQueue:
 class SimulatedTwilio:
     """Twilio for a set of accounts. Must be made and used within one event loop."""
 
-    def __init__(
-        self,
-        *,
-        accounts: dict[str, str],
-        clock: SimulatedClock,
-        journal: Journal,
-        session: aiohttp.ClientSession,
-        calls_per_second: float = 1.0,
-        owned_numbers: frozenset[str] | None = None,
-    ) -> None:
-        """`accounts` maps account SIDs to auth tokens; `owned_numbers` None accepts any caller number."""
-        self.accounts = accounts
-        self.owned_numbers = owned_numbers
+    def __init__(self, auth_tokens: dict[str, str], surroundings: Surroundings) -> None:
+        """`auth_tokens` are by account SID."""
+        self.accounts = auth_tokens
+        self.owned_numbers = surroundings.owned_numbers
         self.calls = CallStore()
         self.stopping = asyncio.Event()
         self.refusals: Counter[tuple[str, str]] = Counter()
-        self._clock = clock
-        self._calls_per_second = calls_per_second
-        self._sender = WebhookSender(session, journal, accounts)
+        self._clock = surroundings.clock
+        self._calls_per_second = surroundings.calls_per_second
+        self._sender = WebhookSender(surroundings.session, surroundings.journal, auth_tokens)
         self._queues: dict[str, CallQueue] = {}
         self._runners: dict[str, CallRunner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
