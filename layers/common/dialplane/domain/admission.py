@@ -1,18 +1,28 @@
-"""May this call be made, by whom, with which words, and what must be held for it?
+"""May this call be made, by whom, from where, with which words, and what must be held for it?
 
-``decide`` is a pure function over facts that were read once. Reading the facts and keeping the decision true under
+``decide`` is a pure function over facts that were read before. Reading the facts and keeping the decision true under
 concurrency (the commit's conditions) belong to ``usecases.initiate_call`` and ``dynamodb.admissions``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
-from dialplane.domain.accounts import ApiKey, Assistant, CallerNumber, Organization, PresentedKey
+from dialplane.domain.accounts import (
+    ApiKey,
+    Assistant,
+    CallerNumber,
+    CarrierAccount,
+    ConversationFlow,
+    Organization,
+    PresentedKey,
+)
+from dialplane.domain.assistants import check_assistant, with_changes
 from dialplane.domain.calls import Call
 from dialplane.domain.errors import (
     ActiveCallsLimitReached,
@@ -20,18 +30,24 @@ from dialplane.domain.errors import (
     AssistantNotFound,
     CallerNumberForeign,
     CallerNumberMissing,
+    ConfigurationInvalid,
     DestinationNotAllowed,
     DestinationOnDnc,
     DialplaneError,
+    EngineUnsupported,
     InsufficientBalance,
+    NumberCannotDialOut,
+    SetupMissing,
     TemplateInvalid,
 )
 from dialplane.domain.idempotency import IdempotencyKey, IdempotencyRecord
 from dialplane.domain.instructions import Instructions
 from dialplane.domain.money import Money, charge_micros
+from dialplane.domain.number_pool import NumberChoice, choose
 from dialplane.domain.phone_numbers import REFUSED_NUMBER_TYPES, PhoneNumber
-from dialplane.domain.statuses import CallStatus
-from dialplane.domain.templates import Variables, render
+from dialplane.domain.resolution import Directory, Resolution, Rule, resolve
+from dialplane.domain.statuses import CallerNumberReason, CallStatus
+from dialplane.domain.templates import PROMPT_LENGTH_MAX, Variables, render
 from dialplane.domain.wallets import Wallet
 
 DIAL_WINDOW = timedelta(seconds=10)
@@ -40,28 +56,51 @@ DIAL_WINDOW = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class InitiateCall:
-    """A request to place a call, in canonical words, whichever dialect it came in."""
+    """A request to place a call, in canonical words, whichever dialect it came in.
+
+    An ``assistant_id`` that is a text is a public id. ``assistant`` is one that the request brings along and that is
+    not kept; ``override`` changes the fields of the one that speaks. Without a caller number the assistant's own is
+    called from, or with ``uses_pool`` one that the organization's pool chooses.
+    """
 
     dialect: str
     request_id: str
     presented_key: PresentedKey
     destination: PhoneNumber
     caller_number: PhoneNumber | None
-    assistant_id: int | None
+    assistant_id: int | str | None
     welcome_message: str | None
     agenda: str | None
     variables: Variables
     idempotency_key: IdempotencyKey | None = None
+    assistant: Assistant | None = None
+    override: Mapping[str, Any] = field(default_factory=dict)
+    uses_default_assistant: bool = False
+    uses_pool: bool = False
+    contact_id: int | None = None
+    deprecated_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything the decision needs, as it was when it was read."""
+    """Everything the decision needs, as it was when it was read: of each collection what the request may be about.
+
+    ``engines`` says with which engines each carrier's numbers can speak. ``pool`` is None unless the request asks for
+    a number of it; then ``calls_made`` says how often each was called from.
+    """
 
     key: ApiKey | None = None
     organization: Organization | None = None
-    caller_number: CallerNumber | None = None
-    assistant: Assistant | None = None
+    numbers: Mapping[str, CallerNumber] = field(default_factory=dict)
+    assistants: Mapping[int, Assistant] = field(default_factory=dict)
+    assistant_ids: Mapping[str, int] = field(default_factory=dict)
+    flows: Mapping[int, ConversationFlow] = field(default_factory=dict)
+    carrier_accounts: Mapping[str, CarrierAccount] = field(default_factory=dict)
+    engines: Mapping[str, Collection[str]] = field(default_factory=dict)
+    pool: tuple[CallerNumber, ...] | None = None
+    calls_made: Mapping[str, int] = field(default_factory=dict)
+    last_caller_number: str | None = None
+    """The number that the destination was last called from."""
     wallet: Wallet | None = None
     is_destination_on_dnc: bool = False
     idempotency_record: IdempotencyRecord | None = None
@@ -89,7 +128,9 @@ class Plan:
     """What the call would be, as far as the gates got."""
 
     assistant: Assistant | None = None
+    resolution: Resolution | None = None
     caller_number: CallerNumber | None = None
+    caller_number_reason: CallerNumberReason | None = None
     instructions: Instructions | None = None
     agenda: str | None = None
     hold: Money | None = None
@@ -127,45 +168,96 @@ def decide(command: InitiateCall, facts: Facts) -> Decision:
     return Decision(tuple(results), plan)
 
 
-def chosen_caller_number(command: InitiateCall, assistant: Assistant | None) -> str | None:
-    """The number to call from: the request's, else the assistant's own."""
+def resolution_of(command: InitiateCall, facts: Facts, number: CallerNumber | None) -> Resolution:
+    """Who speaks, as far as the facts say."""
+    default = facts.organization.default_assistant_id if facts.organization and command.uses_default_assistant else None
+    return resolve(
+        Directory(facts.assistants, facts.assistant_ids, facts.flows),
+        transient=command.assistant,
+        asked=command.assistant_id,
+        number=number,
+        default=default,
+    )
+
+
+def number_choice_of(command: InitiateCall, facts: Facts) -> NumberChoice:
+    """The number to call from: the request's, else one of the pool, else the assistant's own."""
     if command.caller_number is not None:
-        return command.caller_number.e164
-    return assistant.caller_number if assistant is not None else None
-
-
-def chosen_assistant_id(command: InitiateCall, caller_number: CallerNumber | None) -> int | None:
-    """The assistant that speaks: the request's override, else the one assigned to the caller number."""
-    if command.assistant_id is not None:
-        return command.assistant_id
-    return caller_number.assistant_id if caller_number is not None else None
+        return NumberChoice(command.caller_number.e164, CallerNumberReason.REQUESTED)
+    assistant = resolution_of(command, facts, None).assistant
+    if not command.uses_pool:
+        return NumberChoice(assistant.caller_number if assistant is not None else None, CallerNumberReason.ASSISTANT)
+    engine = with_changes(assistant, command.override).engine if assistant is not None else None
+    return choose(
+        facts.pool or (),
+        command.destination,
+        last_used=facts.last_caller_number,
+        calls_made=facts.calls_made,
+        carriers=[carrier for carrier, engines in facts.engines.items() if engine is None or engine in engines],
+    )
 
 
 def _check_caller_number(command: InitiateCall, facts: Facts, organization: Organization, plan: Plan) -> Plan | None:
-    number = facts.caller_number
+    if command.uses_default_assistant:
+        _check_setup(command, facts)
+    choice = number_choice_of(command, facts)
+    number = facts.numbers.get(choice.number) if choice.number is not None else None
     is_usable = number is not None and number.is_active
     if command.caller_number is not None:
         if not is_usable:
             raise CallerNumberForeign(command.caller_number.e164)
-    elif facts.assistant is None:
+    elif not command.uses_pool and resolution_of(command, facts, None).assistant is None:
         return None
     elif not is_usable:
         raise CallerNumberMissing
-    return replace(plan, caller_number=number)
+    if number is not None and not number.can_dial_out:
+        raise NumberCannotDialOut(number.number)
+    return replace(plan, caller_number=number, caller_number_reason=choice.reason)
+
+
+def _check_setup(command: InitiateCall, facts: Facts) -> None:
+    """What a request that names nobody takes for granted: an account, an agent and its number. Raises SetupMissing."""
+    assistant = resolution_of(command, facts, None).assistant
+    number = facts.numbers.get((assistant and assistant.caller_number) or "")
+    needs_ids = assistant is None or assistant.engine == "agent"
+    missing = {
+        "carrier account": number is None or number.carrier_account_id not in facts.carrier_accounts,
+        "agent": assistant is None or not assistant.is_active or (needs_ids and assistant.agent_id is None),
+        "caller number": number is None or (needs_ids and number.carrier_number_id is None),
+    }
+    if any(missing.values()):
+        raise SetupMissing([name for name, is_missing in missing.items() if is_missing])
 
 
 def _check_assistant(command: InitiateCall, facts: Facts, organization: Organization, plan: Plan) -> Plan | None:
-    assistant = facts.assistant
-    if command.assistant_id is not None:
+    resolution = resolution_of(command, facts, plan.caller_number)
+    assistant = resolution.assistant
+    plan = replace(plan, resolution=resolution)
+    if resolution.rule is Rule.OVERRIDE:
         if assistant is None:
             raise AssistantForeign(command.assistant_id)
         if not assistant.is_active:
-            raise AssistantNotFound(f"Assistant {assistant.id} is not active. Activate it or choose another one.")
-    elif plan.caller_number is None:
-        return None
+            raise AssistantNotFound(f"Assistant {command.assistant_id} is not active. Activate it or choose another.")
     elif assistant is None or not assistant.is_active:
+        if plan.caller_number is None:
+            return None
         raise AssistantNotFound(f"No assistant found for phone number {plan.caller_number.number}")
-    return replace(plan, assistant=assistant)
+    return replace(plan, assistant=with_changes(assistant, command.override))
+
+
+def _check_configuration(command: InitiateCall, facts: Facts, organization: Organization, plan: Plan) -> Plan | None:
+    assistant, number = plan.assistant, plan.caller_number
+    if assistant is None:
+        return None
+    check_assistant(assistant)
+    if assistant.engine == "agent" and assistant.agent_id is None:
+        raise ConfigurationInvalid('The engine "agent" needs the agent_id of the carrier\'s agent.', param="agent_id")
+    if number is None:
+        return plan
+    engines = facts.engines.get(number.carrier, ())
+    if assistant.engine not in engines:
+        raise EngineUnsupported(assistant.engine, number.carrier, sorted(engines))
+    return plan
 
 
 def _check_texts(command: InitiateCall, facts: Facts, organization: Organization, plan: Plan) -> Plan | None:
@@ -176,7 +268,9 @@ def _check_texts(command: InitiateCall, facts: Facts, organization: Organization
     agenda = command.agenda if command.agenda is not None else assistant.agenda
     goodbye = assistant.goodbye_message
     spoken_welcome = render(welcome, command.variables, field="welcome_message")
-    if not spoken_welcome.strip():
+    prompt = assistant.prompt
+    # An agent of the carrier's has a greeting of its own.
+    if not spoken_welcome.strip() and assistant.engine != "agent":
         raise TemplateInvalid(
             "welcome_message is empty when filled: the callee would hear nothing.", field="welcome_message"
         )
@@ -189,6 +283,8 @@ def _check_texts(command: InitiateCall, facts: Facts, organization: Organization
             goodbye_message=render(goodbye, command.variables, field="goodbye_message") if goodbye else None,
             voice=assistant.voice,
             language=assistant.language,
+            prompt=render(prompt, command.variables, field="prompt", length_max=PROMPT_LENGTH_MAX) if prompt else None,
+            agent_id=assistant.agent_id if assistant.engine == "agent" else None,
         ),
         agenda=render(agenda, command.variables, field="agenda") if agenda is not None else None,
     )
@@ -253,6 +349,7 @@ _Gate = Callable[[InitiateCall, Facts, Organization, Plan], Plan | None]
 _GATES: tuple[tuple[str, _Gate], ...] = (
     ("caller_number", _check_caller_number),
     ("assistant", _check_assistant),
+    ("configuration", _check_configuration),
     ("texts", _check_texts),
     ("do_not_call", _check_do_not_call),
     ("destination", _check_destination),
@@ -270,6 +367,8 @@ def admit(command: InitiateCall, facts: Facts, decision: Decision, *, call_id: s
     assert plan.hold is not None
     assert organization is not None
     assert key is not None
+    flow = plan.resolution.flow if plan.resolution is not None else None
+    parameters = {"call_id": call_id} | ({"flow_id": str(flow.id)} if flow is not None else {})
     return Call(
         id=call_id,
         organization_id=organization.id,
@@ -278,7 +377,13 @@ def admit(command: InitiateCall, facts: Facts, decision: Decision, *, call_id: s
         api_key_id=key.id,
         assistant_id=plan.assistant.id,
         assistant_name=plan.assistant.name,
+        assistant_public_id=plan.assistant.public_id,
+        configuration_json=_configuration_json(plan.assistant),
+        contact_id=command.contact_id,
+        flow_id=flow.id if flow is not None else None,
         caller_number=plan.caller_number.number,
+        caller_number_reason=plan.caller_number_reason,
+        carrier_number_id=plan.caller_number.carrier_number_id,
         destination=command.destination.e164,
         carrier=plan.caller_number.carrier,
         carrier_account_id=plan.caller_number.carrier_account_id,
@@ -288,7 +393,7 @@ def admit(command: InitiateCall, facts: Facts, decision: Decision, *, call_id: s
         ring_timeout_seconds=plan.assistant.ring_timeout_seconds,
         time_limit_seconds=plan.assistant.max_duration_seconds,
         machine_detection=plan.assistant.machine_detection,
-        instructions=replace(plan.instructions, parameters={"call_id": call_id}),
+        instructions=replace(plan.instructions, parameters=parameters),
         agenda=plan.agenda,
         variables_json=json.dumps(command.variables, ensure_ascii=False, separators=(",", ":")),
         currency=plan.hold.currency,
@@ -298,3 +403,10 @@ def admit(command: InitiateCall, facts: Facts, decision: Decision, *, call_id: s
         gates=tuple(result.gate for result in decision.gates),
         next_check_at=now + DIAL_WINDOW,
     )
+
+
+def _configuration_json(assistant: Assistant) -> str | None:
+    """The models that hold the conversation, as they were when the call was admitted."""
+    names = ("llm_config", "stt_config", "tts_config")
+    configuration = {name: value for name in names if (value := getattr(assistant, name)) is not None}
+    return json.dumps(configuration, ensure_ascii=False, separators=(",", ":")) if configuration else None

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 from dialplane.domain.instructions import Instructions
 from dialplane.domain.money import charge_micros
-from dialplane.domain.statuses import AnsweredBy, CallStatus, DialOutcome, EndedReason, Verdict
+from dialplane.domain.statuses import AnsweredBy, CallerNumberReason, CallStatus, DialOutcome, EndedReason, Verdict
 
 T = TypeVar("T")
 # Carriers state whole seconds, by clocks of their own.
@@ -76,6 +76,15 @@ class Call:
     hold_micros: int
     agenda: str | None = None
     gates: tuple[str, ...] = ()
+    assistant_public_id: str | None = None
+    configuration_json: str | None = None
+    """``llm_config``, ``stt_config`` and ``tts_config`` of the assistant as this call has it."""
+    contact_id: int | None = None
+    flow_id: int | None = None
+    caller_number_reason: CallerNumberReason | None = None
+    carrier_number_id: str | None = None
+    carrier_reply_json: str | None = None
+    """The carrier's answer to the dial, for the formats that pass it on."""
     carrier_call_id: str | None = None
     dial_outcome: DialOutcome | None = None
     dial_replied_at: datetime | None = None

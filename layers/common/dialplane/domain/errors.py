@@ -238,7 +238,7 @@ class AssistantForeign(Forbidden):
 
     code = "assistant_foreign"
 
-    def __init__(self, assistant_id: int) -> None:
+    def __init__(self, assistant_id: int | str | None) -> None:
         super().__init__(f"Unauthorized: assistant {assistant_id} does not belong to your organization")
 
 

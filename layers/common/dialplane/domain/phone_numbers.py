@@ -88,6 +88,15 @@ class PhoneNumber:
         return region or str(phonenumbers.region_code_for_country_code(country_code))
 
     @cached_property
+    def area_code(self) -> str | None:
+        """The digits that name the number's area within its country; None where a number has none, as mobiles do."""
+        national = str(phonenumbers.national_significant_number(self._parsed))
+        # Every North American number begins with one, assigned or not.
+        is_nanp = self._parsed.country_code == _NANP
+        length = _NANP_AREA_CODE_LENGTH if is_nanp else phonenumbers.length_of_geographical_area_code(self._parsed)
+        return national[:length] or None
+
+    @cached_property
     def number_type(self) -> str:
         """The kind of number in lower case, such as ``mobile`` or ``premium_rate``; ``unknown`` when not known."""
         return _TYPE_NAMES[phonenumbers.number_type(self._parsed)]

@@ -75,6 +75,19 @@ class EndedReason(StrEnum):
     NOT_PLACED = "not_placed"
 
 
+class CallerNumberReason(StrEnum):
+    """Why a call is made from its number."""
+
+    REQUESTED = "requested"
+    ASSISTANT = "assistant"
+    """It is the assistant's own."""
+    STICKY = "sticky"
+    """The destination was last called from it and knows it."""
+    LOCAL_AREA = "local_area"
+    LOCAL_COUNTRY = "local_country"
+    LEAST_USED = "least_used"
+
+
 class Verdict(StrEnum):
     """What was done with a carrier's report."""
 

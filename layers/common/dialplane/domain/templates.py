@@ -17,6 +17,8 @@ Variables = Mapping[str, "Scalar | Variables | None"]
 
 TEMPLATE_LENGTH_MAX = 4_096
 TEXT_LENGTH_MAX = 4_096
+PROMPT_LENGTH_MAX = 32_768
+"""A prompt is read by a model, not aloud."""
 VARIABLES_MAX = 50
 VALUE_LENGTH_MAX = 1_024
 NESTING_MAX = 5
@@ -32,11 +34,11 @@ _PLACEHOLDER = re.compile(
 _FORBIDDEN_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-def render(template: str, variables: Variables, *, field: str) -> str:
+def render(template: str, variables: Variables, *, field: str, length_max: int = TEXT_LENGTH_MAX) -> str:
     """Fill the placeholders of one text.
 
     Raises VariablesMissing with every name that has neither a value nor a default, and TemplateInvalid when a
-    placeholder is malformed or the filled text is longer than 4,096 characters.
+    placeholder is malformed or the filled text is longer than ``length_max``.
     """
     parts: list[str] = []
     missing: list[str] = []
@@ -61,9 +63,9 @@ def render(template: str, variables: Variables, *, field: str) -> str:
         raise VariablesMissing(list(dict.fromkeys(missing)))
     parts.append(template[position:])
     text = "".join(parts)
-    if len(text) > TEXT_LENGTH_MAX:
+    if len(text) > length_max:
         raise TemplateInvalid(
-            f"{field} has {len(text)} characters when filled; at most {TEXT_LENGTH_MAX} can be spoken.", field=field
+            f"{field} has {len(text)} characters when filled; at most {length_max} are allowed.", field=field
         )
     return text
 
@@ -80,12 +82,10 @@ def _value(variables: Variables, match: re.Match[str]) -> str | None:
     return str(found)
 
 
-def check_text(text: str, *, field: str) -> None:
+def check_text(text: str, *, field: str, length_max: int = TEMPLATE_LENGTH_MAX) -> None:
     """Refuse a template that is too long or has characters that cannot be spoken. Raises ValueInvalid."""
-    if len(text) > TEMPLATE_LENGTH_MAX:
-        raise ValueInvalid(
-            f"{field} has {len(text)} characters; at most {TEMPLATE_LENGTH_MAX} are allowed.", field=field
-        )
+    if len(text) > length_max:
+        raise ValueInvalid(f"{field} has {len(text)} characters; at most {length_max} are allowed.", field=field)
     if (found := _FORBIDDEN_CHARACTERS.search(text)) is not None:
         raise ValueInvalid(
             f"{field} has the control character U+{ord(found[0]):04X} at position {found.start() + 1}. Remove it.",

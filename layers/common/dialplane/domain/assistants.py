@@ -1,0 +1,129 @@
+"""What an assistant must be to speak at all, and what it is for one call: its settings with that call's changes.
+
+Which assistant a call gets belongs to ``resolution``; filling its texts to ``admission``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from dialplane.domain.accounts import Assistant
+from dialplane.domain.errors import ConfigurationInvalid, ValueInvalid
+from dialplane.domain.phone_numbers import PhoneNumber
+from dialplane.domain.templates import PROMPT_LENGTH_MAX, check_text
+
+NAME_LENGTH_MAX = 200
+MAX_DURATION_SECONDS = 14_400
+_RING_TIMEOUT_SECONDS_MAX = 600
+_CONFIGURATIONS = ("llm_config", "stt_config", "tts_config")
+# Speech to speech: the model hears and speaks by itself. The others need somebody to listen and to speak for them.
+_REALTIME_PROVIDERS = frozenset({"xai_realtime"})
+_TEXT_PROVIDERS = frozenset({"openai", "mistral", "xai"})
+
+CHANGEABLE = frozenset(
+    {
+        "name",
+        "welcome_message",
+        "goodbye_message",
+        "prompt",
+        "agenda",
+        "engine",
+        "engine_url",
+        "agent_id",
+        "voice",
+        "language",
+        "max_duration_seconds",
+        "ring_timeout_seconds",
+        "machine_detection",
+        *_CONFIGURATIONS,
+    }
+)
+"""What a single call may change of its assistant."""
+
+
+def with_changes(assistant: Assistant, changes: Mapping[str, Any]) -> Assistant:
+    """The assistant as one call has it. Configurations merge entry by entry, lists and everything else are replaced.
+
+    Null takes a setting away. Raises ValueError for a field that no call may change.
+    """
+    if unknown := set(changes) - CHANGEABLE:
+        raise ValueError(f"no call may change {', '.join(sorted(unknown))}")
+    merged = {
+        name: _merge(getattr(assistant, name), value) if name in _CONFIGURATIONS else value
+        for name, value in changes.items()
+    }
+    return replace(assistant, **merged)
+
+
+def _merge(base: Any, change: Any) -> Any:
+    if not isinstance(base, Mapping) or not isinstance(change, Mapping):
+        return change
+    return {**base, **{name: _merge(base.get(name), value) for name, value in change.items()}}
+
+
+def is_realtime(llm_config: Mapping[str, Any] | None) -> bool:
+    """True for models that take no text while they speak, so that commands reach them unreliably."""
+    return llm_config is not None and llm_config.get("provider") in _REALTIME_PROVIDERS
+
+
+def check_assistant(assistant: Assistant) -> None:
+    """Raise ValueInvalid or ConfigurationInvalid for settings that no call could use."""
+    for field in ("welcome_message", "goodbye_message", "agenda"):
+        check_text(getattr(assistant, field) or "", field=field)
+    check_text(assistant.prompt or "", field="prompt", length_max=PROMPT_LENGTH_MAX)
+    _check_engine(assistant)
+    if assistant.caller_number is not None:
+        PhoneNumber.parse(assistant.caller_number, field="caller_number")
+    check_name(assistant.name)
+    check_within(1, MAX_DURATION_SECONDS, max_duration_seconds=assistant.max_duration_seconds)
+    check_within(1, _RING_TIMEOUT_SECONDS_MAX, ring_timeout_seconds=assistant.ring_timeout_seconds)
+    check_configuration(assistant)
+
+
+def _check_engine(assistant: Assistant) -> None:
+    if assistant.engine in ("say", "agent"):
+        if assistant.engine_url is not None:
+            raise ValueInvalid(
+                f'engine_url has no meaning for the engine "{assistant.engine}". Leave it out.', field="engine_url"
+            )
+    elif not (assistant.engine_url or "").startswith("wss://"):
+        raise ValueInvalid(
+            f'The engine "{assistant.engine}" needs an engine_url that begins with wss://.', field="engine_url"
+        )
+
+
+def check_configuration(assistant: Assistant) -> None:
+    """Raise ConfigurationInvalid when the parts of a configuration contradict one another."""
+    if assistant.llm_config is None:
+        return
+    provider = assistant.llm_config.get("provider")
+    speech = {name: getattr(assistant, name) for name in ("stt_config", "tts_config")}
+    if not isinstance(provider, str) or not provider:
+        raise ConfigurationInvalid("llm_config.provider is missing. Name the model's provider.", param="llm_config")
+    if provider in _REALTIME_PROVIDERS:
+        for name, configuration in speech.items():
+            if configuration is not None:
+                raise ConfigurationInvalid(
+                    f'{name} must be left out with the provider "{provider}", which hears and speaks by itself.',
+                    param=name,
+                )
+    elif provider in _TEXT_PROVIDERS:
+        for name, configuration in speech.items():
+            if configuration is None:
+                raise ConfigurationInvalid(f'{name} is required with the provider "{provider}".', param=name)
+
+
+def check_name(name: str) -> None:
+    """Raise ValueInvalid unless this can be the name of something."""
+    check_text(name, field="name")
+    if not 1 <= len(name.strip()) <= NAME_LENGTH_MAX:
+        raise ValueInvalid(f"name must have from 1 to {NAME_LENGTH_MAX} characters.", field="name")
+
+
+def check_within(lowest: int, highest: int, **values: int) -> None:
+    """Raise ValueInvalid for values outside the bounds."""
+    for name, value in values.items():
+        if not lowest <= value <= highest:
+            raise ValueInvalid(f"{name} is {value}; it must be from {lowest} to {highest}.", field=name)
