@@ -13,7 +13,8 @@ from typing import Any
 
 from dialplane.aws.client import AwsClient, HttpAwsClient
 from dialplane.carriers.registry import open_carrier
-from dialplane.dialects import burki
+from dialplane.dialects.burki import answers, requests
+from dialplane.dialects.contract import Arrival
 from dialplane.domain.accounts import PresentedKey
 from dialplane.domain.errors import CarrierUnavailable, DialplaneError, FieldsInvalid
 from dialplane.domain.idempotency import IdempotencyKey
@@ -71,12 +72,13 @@ def respond(request: HttpRequest, use_case: InitiateCallUseCase) -> HttpResponse
     try:
         is_dry_run = _take_dry_run(request, body)
         header = request.headers.get("idempotency-key")
-        command = burki.parse(
+        arrival = Arrival(
             body,
             presented_key=presented,
             request_id=request.request_id,
             idempotency_key=IdempotencyKey.of(header, route=_ROUTE, body=body) if header is not None else None,
         )
+        command = requests.parse(arrival)
     except DialplaneError as refusal:
         raise use_case.refuse(presented, refusal) from refusal
     if is_dry_run:
@@ -84,9 +86,8 @@ def respond(request: HttpRequest, use_case: InitiateCallUseCase) -> HttpResponse
     initiated = use_case.initiate(command)
     call = initiated.call
     headers = {"location": f"/calls/{call.id}"} | ({"idempotent_replayed": "true"} if initiated.is_replay else {})
-    if call.carrier_call_id is None:
-        return json_response(202, {"status": "unknown", "call_id": call.id}, **headers)
-    return json_response(200, burki.success(call), **headers)
+    reply = answers.placed(command, call)
+    return json_response(reply.status, reply.document, **headers, **reply.headers)
 
 
 def _take_dry_run(request: HttpRequest, body: dict[str, Any]) -> bool:
@@ -111,4 +112,4 @@ def _use_case() -> InitiateCallUseCase:
 
 def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """API Gateway HTTP API event in, response out."""
-    return serve(event, lambda request: respond(request, _use_case()), detail_of=burki.detail)
+    return serve(event, lambda request: respond(request, _use_case()), detail_of=answers.detail)

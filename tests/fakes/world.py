@@ -26,7 +26,7 @@ from twilio.request_validator import RequestValidator
 from cli.stack import Stack
 from dialplane.aws.boto import BotoAwsClient
 from dialplane.aws.retries import RetryPolicy
-from dialplane.dialects import burki
+from dialplane.dialects.burki import answers as burki
 from dialplane.domain.calls import Call
 from dialplane.dynamodb.calls import CallStore
 from dialplane.dynamodb.tables import Tables

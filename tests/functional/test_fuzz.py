@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dialplane.dialects.burki import InitiateCallRequest
+from dialplane.dialects.burki.requests import InitiateCallRequest
 from dialplane.runtime.entry import serve
 from functions.manage import app as manage_app
 from tests.fakes.world import ANSWERED_CALL, Reply, World

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialplane.dialects import burki
+from dialplane.dialects.burki import answers, requests
+from dialplane.dialects.contract import Arrival, Reply
 from dialplane.domain.accounts import PresentedKey
 from dialplane.domain.admission import InitiateCall
 from dialplane.domain.errors import (
@@ -27,7 +28,7 @@ SEED0 = {"assistant_id": 123, "to_phone_number": "+15559876543"}
 
 
 def parse(body: dict[str, Any]) -> InitiateCall:
-    return burki.parse(body, presented_key=KEY, request_id="request")
+    return requests.parse(Arrival(body, presented_key=KEY, request_id="request"))
 
 
 def test_the_newer_body() -> None:
@@ -106,13 +107,19 @@ def test_every_wrong_field_is_listed_as_fastapi_lists_it(body: dict[str, Any], k
 
 @given(name=st.text(min_size=1, max_size=30))
 def test_any_unknown_field_is_refused(name: str) -> None:
-    if name not in burki.InitiateCallRequest.model_fields:
+    if name not in requests.InitiateCallRequest.model_fields:
         with pytest.raises(FieldsInvalid):
             parse({**SEED2, name: 1})
 
 
 def test_success_is_exactly_the_seeds() -> None:
-    assert burki.success(a_call()) == {"message": "Call initiated successfully", "call_sid": "CA1"}
+    expected = Reply(200, {"message": "Call initiated successfully", "call_sid": "CA1"})
+    assert answers.placed(parse(SEED2), a_call()) == expected
+
+
+def test_a_call_whose_placement_is_unknown_is_not_told_as_success() -> None:
+    expected = Reply(202, {"status": "unknown", "call_id": "call_1"})
+    assert answers.placed(parse(SEED2), a_call(carrier_call_id=None)) == expected
 
 
 @pytest.mark.parametrize(
@@ -125,5 +132,5 @@ def test_success_is_exactly_the_seeds() -> None:
     ],
 )
 def test_the_seeds_words_where_it_has_its_own(error: DialplaneError, detail: Any) -> None:
-    found = burki.detail(error)
+    found = answers.detail(error)
     assert ([{"type": entry["type"]} for entry in found] if isinstance(found, list) else found) == detail

@@ -1,0 +1,54 @@
+"""A body against a dialect's pydantic model: every field that does not fit becomes one entry of a FieldsInvalid.
+
+Which fields there are and in which order they are missed is each dialect's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dialplane.domain.errors import FieldsInvalid
+
+_ERRORS_SHOWN_MAX = 20
+
+
+class Body(BaseModel):
+    """A body or a part of one. Types are strict, ``"123"`` and ``true`` are no integers, and a typo is no new field."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+_AnyBody = TypeVar("_AnyBody", bound=Body)
+
+
+def validated(model: type[_AnyBody], body: Mapping[str, Any]) -> _AnyBody:
+    """The body as its model. Raises FieldsInvalid with entries as FastAPI words them.
+
+    An entry is ``{type, loc, msg, input}``, with ``loc`` beginning at ``"body"``.
+    """
+    try:
+        return model.model_validate(body)
+    except ValidationError as invalid:
+        raise FieldsInvalid([_entry(model, error) for error in invalid.errors()[:_ERRORS_SHOWN_MAX]]) from invalid
+
+
+def _entry(model: type[Body], error: Mapping[str, Any]) -> dict[str, Any]:
+    entry = {"type": error["type"], "loc": ["body", *error["loc"]], "msg": error["msg"], "input": error["input"]}
+    if error["type"] == "extra_forbidden":
+        fields = _fields_at(model, error["loc"][:-1])
+        similar = get_close_matches(str(error["loc"][-1]), fields, n=1)
+        hint = f' Did you mean "{similar[0]}"?' if similar else ""
+        return entry | {"msg": f"Unknown field.{hint} Known fields: {', '.join(fields)}."}
+    return entry
+
+
+def _fields_at(model: type[Body], path: Sequence[int | str]) -> list[str]:
+    for name in path:
+        annotation = model.model_fields[str(name)].annotation
+        parts = (annotation, *get_args(annotation))
+        model = next(part for part in parts if isinstance(part, type) and issubclass(part, Body))
+    return list(model.model_fields)
