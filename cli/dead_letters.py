@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dialplane.aws.client import AwsClient
-from dialplane.carriers.twilio.callbacks import UnknownCallStatus, to_call_event
+from dialplane.carriers.registry import events_of
 from dialplane.domain.times import to_text
 from dialplane.runtime.carrier_events import CarrierMessage
 
@@ -116,10 +116,14 @@ def explain_carrier_event(message: dict[str, Any]) -> tuple[str | None, str]:
     """Try to understand a carrier's report as the worker does, and say what kept it from being applied."""
     try:
         report = CarrierMessage.from_body(message["Body"])
-        to_call_event(report.fields, datetime.fromisoformat(report.received_at))
-    except UnknownCallStatus as error:
-        return report.call_id, str(error)
+        received_at = datetime.fromisoformat(report.received_at)
     except (ValueError, TypeError, KeyError, AttributeError):
+        return None, "not a carrier event: it will fail again"
+    try:
+        events_of(report.carrier).to_call_event(report.fields, received_at)
+    except ValueError as error:
+        return report.call_id, str(error)
+    except (TypeError, KeyError, AttributeError):
         return None, "not a carrier event: it will fail again"
     return report.call_id, "understood: applying it failed for another reason, such as a throttled table"
 

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from dialplane.aws.boto import BotoAwsClient
 from dialplane.aws.client import AwsClient
-from dialplane.carriers.registry import CARRIERS
+from dialplane.carriers.registry import check_credentials
 from dialplane.dynamodb.accounts import AccountStore
 from dialplane.dynamodb.calls import CallStore
 from dialplane.dynamodb.destinations import DestinationStore
@@ -79,7 +79,7 @@ class Stack:
     def provision(self) -> ProvisionUseCase:
         """Sets up customers on this stack."""
         secrets = CarrierSecrets(self.aws, self.output("CarrierSecretsPrefix"))
-        return ProvisionUseCase(self.accounts, secrets, CARRIERS, clock.now)
+        return ProvisionUseCase(self.accounts, secrets, check_credentials, clock.now)
 
     @property
     def wallets(self) -> ManageWalletUseCase:

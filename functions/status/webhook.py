@@ -12,20 +12,20 @@ from functools import cache
 from typing import Any
 
 from dialplane.aws.client import AwsClient, HttpAwsClient
-from dialplane.carriers.twilio.fields import InvalidCallback, parse_fields
+from dialplane.carriers.contract import ForeignAccount, InvalidCallback, Report
+from dialplane.carriers.registry import TRAITS
 from dialplane.domain.times import to_text
 from dialplane.runtime import clock
-from dialplane.runtime.callback_urls import STATUS
+from dialplane.runtime.callback_urls import STATUS, CallbackAddress
 from dialplane.runtime.carrier_accounts import CarrierAccounts
 from dialplane.runtime.carrier_events import CarrierMessage, send
 from dialplane.runtime.entry import serve
 from dialplane.runtime.http import HttpRequest, HttpResponse
 from dialplane.runtime.observability import logger
 from dialplane.runtime.settings import Settings
-from dialplane.runtime.signed_callbacks import REFUSED, SignedCallbacks
+from dialplane.runtime.signed_callbacks import REFUSED, CallbackRefused, SignedCallbacks
 
 _NOT_A_REPORT = HttpResponse(400, "Not a status callback", "text/plain")
-_ACCEPTED = HttpResponse(204, content_type="text/plain")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,29 +38,48 @@ class StatusEndpoint:
     now: Callable[[], datetime]
 
     def respond(self, request: HttpRequest) -> HttpResponse:
-        """204 for an authentic callback that is on the queue, 403 for any other request."""
-        address = self.callbacks.address(request)
-        credentials = self.callbacks.authenticate(address, request) if address is not None else None
-        if address is None or credentials is None:
-            return REFUSED
+        """That it was received, for an authentic callback that is on the queue or has nothing to apply."""
         try:
-            fields = parse_fields(request.body)
+            address = self.callbacks.address(request)
+            callback = self.callbacks.authenticate(address, request)
+            report = callback.webhooks.parse_report(callback.credentials, callback.body)
+        except CallbackRefused as refusal:
+            return refusal.response
+        except ForeignAccount:
+            return REFUSED
         except InvalidCallback as error:
             logger.error("callback_not_understood", extra={"call_id": address.call_id, "reason": str(error)})
             return _NOT_A_REPORT
-        if fields["AccountSid"] != credentials.account_id:
-            return REFUSED
+        if address.call_id is not None and report.call_id not in (None, address.call_id):
+            return REFUSED  # a report about another call, sent to this one's address by somebody who has seen both
+        call_id = _call_id(address, report)
+        if report.fields and call_id is not None:
+            self._enqueue(address, call_id, report)
+        return HttpResponse(TRAITS[address.carrier].received_status, content_type="text/plain")
+
+    def _enqueue(self, address: CallbackAddress, call_id: str, report: Report) -> None:
         message = CarrierMessage(
             carrier=address.carrier,
             organization_id=address.organization_id,
             carrier_account_id=address.carrier_account_id,
-            call_id=address.call_id,
+            call_id=call_id,
             source="callback",
             received_at=to_text(self.now()),
-            fields=fields,
+            fields=report.fields,
         )
         send(self.client, self.queue_url, message)
-        return _ACCEPTED
+
+
+def _call_id(address: CallbackAddress, report: Report) -> str | None:
+    """The call in the address, or else the one that the report names, if that can be one of ours.
+
+    An account may place calls without us: what it reports about those has nothing to do here.
+    """
+    if address.call_id is not None:
+        return address.call_id
+    from dialplane.domain.ids import is_id  # noqa: PLC0415 - most carriers have the call in the address
+
+    return report.call_id if report.call_id is not None and is_id("call", report.call_id) else None
 
 
 def build(settings: Settings, client: AwsClient, *, now: Callable[[], datetime] = clock.now) -> StatusEndpoint:
@@ -71,6 +90,7 @@ def build(settings: Settings, client: AwsClient, *, now: Callable[[], datetime] 
             STATUS,
             CarrierAccounts(client, settings.text("CARRIER_SECRETS_PREFIX")),
             settings.public_base_url,
+            now,
         ),
         queue_url=settings.text("CARRIER_EVENTS_QUEUE_URL"),
         now=now,

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from dialplane.aws.client import AwsClient, AwsError, HttpAwsClient
-from dialplane.carriers.twilio.callbacks import to_call_event
+from dialplane.carriers.registry import events_of
 from dialplane.domain.calls import Call
 from dialplane.dynamodb.calls import CallStore
 from dialplane.runtime.carrier_events import CarrierMessage
@@ -49,8 +49,7 @@ def apply_record(record: SQSRecord, use_case: ApplyCarrierEventUseCase) -> str:
     begin(message_id=record.message_id)
     message = CarrierMessage.from_body(record.body)
     received_at = datetime.fromisoformat(message.received_at)
-    if message.carrier != "twilio":
-        raise ValueError(f"no package reads the words of the carrier {message.carrier!r}")
+    events = events_of(message.carrier)
     try:
         verdict = use_case.apply(
             CarrierReport(
@@ -59,7 +58,7 @@ def apply_record(record: SQSRecord, use_case: ApplyCarrierEventUseCase) -> str:
                 call_id=message.call_id,
                 message_id=record.message_id,
                 received_at=received_at,
-                event=to_call_event(message.fields, received_at),
+                event=events.to_call_event(message.fields, received_at),
             )
         )
     except Exception:

@@ -13,17 +13,17 @@ from functools import cache
 from typing import Any
 
 from dialplane.aws.client import AwsClient, HttpAwsClient
-from dialplane.carriers.twilio.fields import InvalidCallback, parse_fields, to_answered_by
-from dialplane.carriers.twilio.instructions import hang_up, render
+from dialplane.carriers.contract import Document, ForeignAccount, InvalidCallback
+from dialplane.carriers.registry import instructions_of
 from dialplane.dynamodb.answers import AnswerStore
 from dialplane.runtime import clock
-from dialplane.runtime.callback_urls import INSTRUCTIONS, CallbackAddress
+from dialplane.runtime.callback_urls import INSTRUCTIONS
 from dialplane.runtime.carrier_accounts import CarrierAccounts
 from dialplane.runtime.entry import serve
 from dialplane.runtime.http import HttpRequest, HttpResponse
 from dialplane.runtime.observability import logger
 from dialplane.runtime.settings import Settings
-from dialplane.runtime.signed_callbacks import REFUSED, SignedCallbacks
+from dialplane.runtime.signed_callbacks import AuthenticCallback, CallbackRefused, SignedCallbacks
 from dialplane.usecases.serve_instructions import InstructionsRequest, ServeInstructionsUseCase
 
 
@@ -35,36 +35,38 @@ class TwimlEndpoint:
     use_case: ServeInstructionsUseCase
 
     def respond(self, request: HttpRequest) -> HttpResponse:
-        """TwiML for an authentic request, 403 for any other; to hang up where neither can be told."""
-        address = self.callbacks.address(request)
-        if address is None:
-            return REFUSED
+        """Instructions for an authentic request, a refusal for any other; to hang up where neither can be told."""
         try:
-            credentials = self.callbacks.authenticate(address, request)
-            return REFUSED if credentials is None else _xml(self._twiml(address, request.body, credentials.account_id))
+            address = self.callbacks.address(request)
+        except CallbackRefused as refusal:
+            return refusal.response
+        try:
+            callback = self.callbacks.authenticate(address, request)
+            return _served(self._document(callback))
+        except CallbackRefused as refusal:
+            return refusal.response
         except Exception:
             logger.exception("instructions_failed", extra={"call_id": address.call_id})
-            return _xml(hang_up())
+            return _served(instructions_of(address.carrier).hang_up())
 
-    def _twiml(self, address: CallbackAddress, body: bytes, account_sid: str) -> str:
+    def _document(self, callback: AuthenticCallback) -> Document:
+        address, words = callback.address, instructions_of(callback.address.carrier)
         try:
-            fields = parse_fields(body)
-        except InvalidCallback as error:
+            answer = callback.webhooks.parse_answer(callback.credentials, callback.body)
+        except (InvalidCallback, ForeignAccount) as error:
             logger.warning("instructions_request_invalid", extra={"call_id": address.call_id, "reason": str(error)})
-            return hang_up()
-        if fields["AccountSid"] != account_sid:
-            return hang_up()
+            return words.hang_up()
         instructions = self.use_case.serve(
             InstructionsRequest(
                 organization_id=address.organization_id,
                 carrier_account_id=address.carrier_account_id,
-                call_id=address.call_id,
-                carrier_call_id=fields["CallSid"],
-                answered_by=to_answered_by(fields.get("AnsweredBy")),
-                answered_by_raw=fields.get("AnsweredBy"),
+                call_id=address.call_id or "",
+                carrier_call_id=answer.carrier_call_id,
+                answered_by=answer.answered_by,
+                answered_by_raw=answer.answered_by_raw,
             )
         )
-        return render(instructions) if instructions is not None else hang_up()
+        return words.render(instructions) if instructions is not None else words.hang_up()
 
 
 def build(settings: Settings, client: AwsClient, *, now: Callable[[], datetime] = clock.now) -> TwimlEndpoint:
@@ -74,6 +76,7 @@ def build(settings: Settings, client: AwsClient, *, now: Callable[[], datetime] 
             INSTRUCTIONS,
             CarrierAccounts(client, settings.text("CARRIER_SECRETS_PREFIX")),
             settings.public_base_url,
+            now,
         ),
         use_case=ServeInstructionsUseCase(
             calls=AnswerStore(client, settings.tables("calls")),
@@ -83,8 +86,8 @@ def build(settings: Settings, client: AwsClient, *, now: Callable[[], datetime] 
     )
 
 
-def _xml(document: str) -> HttpResponse:
-    return HttpResponse(200, document, "text/xml; charset=utf-8")
+def _served(document: Document) -> HttpResponse:
+    return HttpResponse(200, document.text, document.content_type)
 
 
 @cache
@@ -93,5 +96,5 @@ def _endpoint() -> TwimlEndpoint:
 
 
 def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """API Gateway HTTP API event in, TwiML out."""
+    """API Gateway HTTP API event in, the carrier's document out."""
     return serve(event, lambda request: _endpoint().respond(request))

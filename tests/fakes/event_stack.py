@@ -14,6 +14,7 @@ import boto3
 from dialplane.aws.boto import BotoAwsClient
 from dialplane.carriers.twilio.api import TwilioApi
 from dialplane.domain.carrier import DialRequest, Placed
+from dialplane.domain.instructions import Instructions
 from dialplane.dynamodb.tables import Tables
 from tests.fakes import event_world
 from tests.fakes.event_files import ENVIRONMENT
@@ -57,6 +58,15 @@ def take_the_first_place(carrier_url: str) -> None:
     What comes later stays queued, so that nobody is sent to the examples' own, public address.
     """
     twilio = TwilioApi(event_world.ACCOUNT_SID, event_world.AUTH_TOKEN, base_url=carrier_url)
-    first = DialRequest("+15550100101", event_world.CALLER_NUMBER, NOWHERE, NOWHERE, 30, 60)
+    first = DialRequest(
+        call_id="call_first",
+        destination="+15550100101",
+        caller_number=event_world.CALLER_NUMBER,
+        instructions_url=NOWHERE,
+        status_url=NOWHERE,
+        ring_timeout_seconds=30,
+        time_limit_seconds=60,
+        instructions=Instructions(engine="say", welcome_message="Hello."),
+    )
     placed = twilio.create_call(first)
     assert isinstance(placed, Placed), placed

@@ -128,7 +128,7 @@ def test_carrier_credentials_come_from_the_environment_and_go_to_the_secret_alon
     account_id = json.loads(result.stdout)["id"]
     found = CarrierAccounts(world.aws, SECRETS_PREFIX).credentials(world.demo.organization_id, account_id)
     assert found is not None
-    assert (found.auth_token, found.api_base_url) == ("not-to-be-printed", "http://127.0.0.1:8090")
+    assert (found["auth_token"], found["api_base_url"]) == ("not-to-be-printed", "http://127.0.0.1:8090")
 
 
 def test_a_carrier_account_without_credentials_is_refused(world: World) -> None:

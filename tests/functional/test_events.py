@@ -14,7 +14,7 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from dialplane.carriers.twilio.api import TwilioApi
-from dialplane.carriers.twilio.callbacks import to_call_event
+from dialplane.carriers.twilio.events import to_call_event
 from dialplane.domain.calls import Call
 from dialplane.domain.statuses import CallStatus
 from dialplane.domain.times import from_text

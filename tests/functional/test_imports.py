@@ -72,8 +72,8 @@ FORBIDDEN_FOR_WEBHOOKS = (
 STATUS_WEBHOOK_MODULES = """
     dialplane
     dialplane.aws dialplane.aws.client dialplane.aws.retries dialplane.aws.sigv4
-    dialplane.carriers dialplane.carriers.credentials
-    dialplane.carriers.twilio dialplane.carriers.twilio.fields dialplane.carriers.twilio.signature
+    dialplane.carriers dialplane.carriers.contract dialplane.carriers.registry
+    dialplane.carriers.twilio dialplane.carriers.twilio.webhooks
     dialplane.domain dialplane.domain.errors dialplane.domain.money dialplane.domain.statuses dialplane.domain.times
     dialplane.dynamodb dialplane.dynamodb.tables
     dialplane.runtime dialplane.runtime.callback_urls dialplane.runtime.carrier_accounts

@@ -12,7 +12,7 @@ import pytest
 
 from dialplane.aws.boto import BotoAwsClient
 from dialplane.aws.retries import AwsError
-from dialplane.carriers.twilio.callbacks import UnknownCallStatus
+from dialplane.carriers.twilio.events import UnknownCallStatus
 from dialplane.domain.calls import Call
 from dialplane.runtime.http import HttpRequest
 from functions.status import webhook

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dialplane.carriers.twilio.callbacks import to_call_event
+from dialplane.carriers.twilio.events import to_call_event
 from dialplane.domain.calls import Call, CallEvent, apply_event, settlement_charge
 from dialplane.domain.carrier import DialRequest
 from dialplane.domain.instructions import Instructions
@@ -67,7 +67,16 @@ def a_call() -> Call:
 
 
 def events(life: str) -> list[CallEvent]:
-    request = DialRequest(DESTINATION, "+15551234567", "https://x.test/call_1", "https://x.test/call_1", 30, 300)
+    request = DialRequest(
+        call_id="call_1",
+        destination=DESTINATION,
+        caller_number="+15551234567",
+        instructions_url="https://x.test/call_1",
+        status_url="https://x.test/call_1",
+        ring_timeout_seconds=30,
+        time_limit_seconds=300,
+        instructions=Instructions(engine="say", welcome_message="Hello"),
+    )
     leg = Leg(f"CA{1:032x}", request, START, life)
     ids = {"CallSid": leg.carrier_call_id, "AccountSid": ACCOUNT_SID}
     received_at = START + timedelta(seconds=120)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-from dialplane.carriers.twilio.callbacks import call_resource_to_fields
+from dialplane.carriers.twilio.events import call_resource_to_fields
 from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected, Unknown
 from dialplane.usecases.reconcile_calls import CarrierCall
 from tests.fakes.carrier import FakeCarrier

@@ -48,7 +48,15 @@ def test_a_segment_that_is_no_identifier_is_no_address(name: str, segment: str) 
     assert CallbackAddress.from_path(STATUS, {**PARAMETERS, name: segment}) is None
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+def test_an_accounts_address_is_a_calls_without_the_call() -> None:
+    parameters = {name: value for name, value in PARAMETERS.items() if name != "call_id"}
+    address = CallbackAddress.from_path(STATUS, parameters)
+    assert address is not None
+    assert address.call_id is None
+    assert address.url(BASE) == f"{BASE}/status/twilio/org_1/acct_1"
+
+
+@pytest.mark.parametrize("name", [name for name in PARAMETERS if name != "call_id"])
 def test_a_missing_segment_is_no_address(name: str) -> None:
     assert CallbackAddress.from_path(STATUS, {key: value for key, value in PARAMETERS.items() if key != name}) is None
 

@@ -18,12 +18,15 @@ from twilio.rest import Client
 from dialplane.carriers.twilio.api import REJECTION_CAUSES, TwilioApi
 from dialplane.domain.carrier import DialRequest, Placed, Rejected, RejectionCause, Unknown
 from dialplane.domain.errors import CarrierUnavailable
+from dialplane.domain.instructions import Instructions
 from tests.fakes.scripted_http import Reply, ScriptedServer, scripted_server
 
 ACCOUNT_SID = "AC" + "a" * 32
 CALL_SID = "CA" + "b" * 32
 CALLS_PATH = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls"
 DIAL = DialRequest(
+    call_id="call_1",
+    instructions=Instructions(engine="say", welcome_message="Hello."),
     destination="+15559876543",
     caller_number="+15551234567",
     instructions_url="https://dialplane.test/twiml/twilio/org_1/acc_1/call_1",

@@ -30,7 +30,7 @@ def test_relay_connects_the_conversation_with_its_words_and_parameters() -> None
             language="en-US",
             parameters={"call_id": "call_1"},
         )
-    )
+    ).text
     assert document == (
         '<?xml version="1.0" encoding="UTF-8"?><Response><Connect>'
         '<ConversationRelay language="en-US" url="wss://relay.example.test/ws" voice="UgBBYS2sOqTuMpoF3BR0"'
@@ -40,7 +40,9 @@ def test_relay_connects_the_conversation_with_its_words_and_parameters() -> None
 
 
 def test_stream_connects_the_media_server() -> None:
-    document = render(Instructions(engine="stream", url="wss://m.test/x", welcome_message="", parameters={"a": ""}))
+    document = render(
+        Instructions(engine="stream", url="wss://m.test/x", welcome_message="", parameters={"a": ""})
+    ).text
     assert document.endswith(
         '<Connect><Stream url="wss://m.test/x"><Parameter name="a" value="" /></Stream></Connect></Response>'
     )
@@ -50,23 +52,33 @@ def test_say_speaks_and_hangs_up() -> None:
     spoken = Instructions(
         engine="say", welcome_message="Hi", goodbye_message="Bye", voice="Polly.Amy", language="en-GB"
     )
-    assert render(spoken).endswith(
+    assert render(spoken).text.endswith(
         '<Response><Say language="en-GB" voice="Polly.Amy">Hi</Say><Pause />'
         '<Say language="en-GB" voice="Polly.Amy">Bye</Say><Hangup /></Response>'
     )
-    assert render(Instructions(engine="say", welcome_message="Hi")).endswith(
+    assert render(Instructions(engine="say", welcome_message="Hi")).text.endswith(
         "<Response><Say>Hi</Say><Pause /><Hangup /></Response>"
     )
 
 
 def test_hang_up_only_hangs_up() -> None:
-    assert hang_up().endswith("<Response><Hangup /></Response>")
+    assert hang_up().text.endswith("<Response><Hangup /></Response>")
 
 
 @pytest.mark.parametrize("engine", ["relay", "stream"])
 def test_engine_without_its_url_is_refused(engine: Engine) -> None:
     with pytest.raises(ValueError, match="need a url"):
         render(Instructions(engine=engine, welcome_message="Hi"))
+
+
+def test_an_agent_of_another_carrier_has_no_words_here() -> None:
+    with pytest.raises(ValueError, match="agent"):
+        render(Instructions(engine="agent", welcome_message="Hi", agent_id="agent_1"))
+
+
+def test_what_is_served_is_xml() -> None:
+    served = (render(Instructions(engine="say", welcome_message="Hi")), hang_up())
+    assert {document.content_type for document in served} == {"text/xml; charset=utf-8"}
 
 
 @given(
@@ -98,7 +110,7 @@ def test_any_text_gives_a_document_of_the_allowed_verbs_only(
             language=language,
             parameters=parameters,
         )
-    )
+    ).text
     root = ET.fromstring(document.encode())  # noqa: S314 - our own document
     assert {element.tag for element in root.iter()} <= ALLOWED
     assert len(root) <= 4
@@ -106,7 +118,9 @@ def test_any_text_gives_a_document_of_the_allowed_verbs_only(
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Cn"]), min_size=1))
 def test_clean_text_arrives_unchanged(text: str) -> None:
-    document = render(Instructions(engine="relay", url="wss://r.test/", welcome_message=text, parameters={"v": text}))
+    document = render(
+        Instructions(engine="relay", url="wss://r.test/", welcome_message=text, parameters={"v": text})
+    ).text
     relay = ET.fromstring(document.encode())[0][0]  # noqa: S314
     assert relay.get("welcomeGreeting") == text
     assert relay[0].get("value") == text

@@ -35,6 +35,16 @@ class Credential:
     pattern: str = r"[\x21-\x7e]{1,500}"
 
 
+API_BASE_URL = Credential(
+    "api_base_url",
+    "The address of the carrier's API where it is not the usual one (a region, a simulator): an http or https URL "
+    "without a trailing slash or query string.",
+    is_required=False,
+    pattern=r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*",
+)
+"""Every carrier's secret may hold it."""
+
+
 class CarrierCredentials(Mapping[str, str]):
     """The secret of a carrier account, by name. Never shows its values."""
 
@@ -50,6 +60,9 @@ class CarrierCredentials(Mapping[str, str]):
         if name not in self._values:
             raise ValueError(f"the carrier account's secret has no {name}")
         return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -174,7 +187,10 @@ class CarrierApi(Protocol):
         """Hang up; a call that has ended or is gone is success."""
 
     def transfer_call(self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None) -> None:
-        """Say ``message``, then connect the callee with ``destination`` (E.164)."""
+        """Say ``message``, then connect the callee with ``destination`` (E.164).
+
+        Raises CallNotInProgress when the carrier's call has ended or is gone.
+        """
 
 
 class ApiModule(Protocol):

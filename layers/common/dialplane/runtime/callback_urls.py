@@ -2,6 +2,7 @@
 
 ``{base}/{twiml|status}/{carrier}/{organization}/{carrier account}/{call}``: no query string, no personal data. The
 account is part of the address because its token must be known before anything else about a request can be believed.
+Carriers that know one address for all calls of an account call back the address without ``/{call}``.
 """
 
 from __future__ import annotations
@@ -21,19 +22,24 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class CallbackAddress:
-    """Which call a callback is about, as its path says; not yet proved by a signature."""
+    """Which call a callback is about, as its path says; not yet proved by a signature.
+
+    ``call_id`` is None when the path is an account's and the call is named in the body.
+    """
 
     kind: str
     carrier: str
     organization_id: str
     carrier_account_id: str
-    call_id: str
+    call_id: str | None = None
 
     @classmethod
     def from_path(cls, kind: str, parameters: Mapping[str, str]) -> CallbackAddress | None:
         """Read path parameters; None when one of them is missing or not an identifier."""
-        names = ("carrier", "organization_id", "carrier_account_id", "call_id")
+        names = ("carrier", "organization_id", "carrier_account_id")
         segments = [parameters.get(name, "") for name in names]
+        if "call_id" in parameters:
+            segments.append(parameters["call_id"])
         if not all(_SEGMENT.fullmatch(segment) for segment in segments):
             return None
         return cls(kind, *segments)
@@ -41,7 +47,7 @@ class CallbackAddress:
     def url(self, base_url: str) -> str:
         """The address as it was given to the carrier, and hence as the carrier signs it."""
         path = (self.kind, self.carrier, self.organization_id, self.carrier_account_id, self.call_id)
-        return f"{base_url}/{'/'.join(path)}"
+        return "/".join((base_url, *(segment for segment in path if segment is not None)))
 
 
 def callback_urls(base_url: str, call: Call) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from dialplane.aws.client import AwsClient, AwsError
-from dialplane.carriers.credentials import CarrierCredentials
+from dialplane.carriers.contract import CarrierCredentials
 
 _KEPT_SECONDS = 300.0
 # A secret that was just created is found within this time; until then strangers cannot make us ask at every request.
@@ -73,7 +73,10 @@ class CarrierAccounts:
             if error.code == "ResourceNotFoundException":
                 return None
             raise
-        return CarrierCredentials.from_secret(json.loads(reply["SecretString"]))
+        secret = json.loads(reply["SecretString"])
+        if not isinstance(secret, dict):
+            raise ValueError("a carrier secret is a JSON object")
+        return CarrierCredentials(secret)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,15 @@ class EventStore(Protocol):
 
 StartCompletion = Callable[[Call], None]
 """Starts the completion workflow of a call; starting it twice is harmless."""
+FollowUp = Callable[[Call, CarrierReport], None]
+"""What a carrier is to be asked for once its report has been applied; the call is as it is then.
+
+Called again when a message is delivered again, whatever the verdict but foreign: asking twice must be harmless.
+"""
+
+
+def no_follow_up(call: Call, report: CarrierReport) -> None:
+    """For carriers that need none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,7 @@ class ApplyCarrierEventUseCase:
     calls: EventStore
     start_completion: StartCompletion
     check_interval: timedelta
+    follow_up: FollowUp = no_follow_up
 
     def apply(self, report: CarrierReport) -> Verdict:
         """Merge the report into its call and keep it; returns what was done with it."""
@@ -73,6 +83,8 @@ class ApplyCarrierEventUseCase:
         # Not only on the event that ended the call: its first completion may have failed to start.
         if after.status.is_terminal and after.is_open:
             self.start_completion(after)
+        if transition.verdict is not Verdict.FOREIGN:
+            self.follow_up(after, report)
         return transition.verdict
 
     def _transition(self, call: Call, report: CarrierReport) -> Transition:

@@ -32,7 +32,6 @@ _MAX_DURATION_SECONDS = 14_400
 _NAME_LENGTH_MAX = 200
 _RING_TIMEOUT_SECONDS_MAX = 600
 _CURRENCY = re.compile(r"[A-Z]{3}")
-_API_BASE_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*")
 
 Entity = Organization | ApiKey | Assistant | CallerNumber | CarrierAccount
 E = TypeVar("E", Organization, ApiKey, Assistant, CallerNumber, CarrierAccount)
@@ -58,6 +57,10 @@ class SecretStore(Protocol):
         """Create or replace the secret of a carrier account."""
 
 
+CheckCredentials = Callable[[str, Mapping[str, str]], None]
+"""carrier, secret -> nothing. Raises ValueInvalid for an unknown carrier and for a secret that it could not use."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProvisionUseCase:
     """Creates and replaces what an organization has.
@@ -68,7 +71,7 @@ class ProvisionUseCase:
 
     accounts: AccountStore
     secrets: SecretStore
-    carriers: frozenset[str]
+    check_credentials: CheckCredentials
     now: Callable[[], datetime]
 
     def create_organization(self, organization: Organization) -> Organization:
@@ -184,19 +187,7 @@ class ProvisionUseCase:
         self, organization_id: str, *, carrier: str, name: str, secret: Mapping[str, str]
     ) -> CarrierAccount:
         """An account with a carrier. Its credentials go to the secret store and nowhere else."""
-        if carrier not in self.carriers:
-            raise ValueInvalid(
-                f"The carrier {carrier!r} is not supported. Supported: {', '.join(sorted(self.carriers))}.",
-                field="carrier",
-            )
-        for credential in ("account_sid", "auth_token"):
-            if not secret.get(credential):
-                raise ValueInvalid(f"{credential} is empty; the carrier's console shows it.", field=credential)
-        if "api_base_url" in secret and _API_BASE_URL.fullmatch(secret["api_base_url"]) is None:
-            raise ValueInvalid(
-                "api_base_url must be an http or https URL without a trailing slash or query string.",
-                field="api_base_url",
-            )
+        self.check_credentials(carrier, secret)
         _check_name(name)
         self.organization(organization_id)
         account = CarrierAccount(

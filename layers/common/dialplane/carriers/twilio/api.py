@@ -1,4 +1,4 @@
-"""Twilio's REST API for calls: create, read, end.
+"""Twilio's REST API for calls: create, read, transfer, end.
 
 One method, one question; nothing is repeated here, because only the caller knows what a repetition would do.
 https://www.twilio.com/docs/voice/api/call-resource
@@ -10,6 +10,7 @@ import http.client
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 from urllib.parse import quote, urlencode
@@ -18,13 +19,14 @@ import urllib3
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
-from dialplane.carriers.twilio.callbacks import call_resource_to_fields, parse_time
-from dialplane.carriers.twilio.fields import InvalidCallback
+from dialplane.carriers.contract import CarrierCredentials, InvalidCallback
+from dialplane.carriers.twilio.events import call_resource_to_fields, parse_time
 from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
-from dialplane.domain.errors import CarrierUnavailable
+from dialplane.domain.errors import CallNotInProgress, CarrierUnavailable
 from dialplane.tls import default_context
 from dialplane.usecases.reconcile_calls import CarrierCall
 
+_BASE_URL = "https://api.twilio.com"
 _STATUS_EVENTS = ("initiated", "ringing", "answered", "completed")
 _PAGE_SIZE = 200
 _PAGES_MAX = 25
@@ -60,8 +62,26 @@ _NOT_FOUND = 20404
 _NOT_IN_PROGRESS = 21220
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How Twilio reaches a phone number: over its own lines, or over a trunk or a SIP host of the customer's.
+
+    With ``byoc_trunk_sid`` the number is dialled as it is, over that trunk; with ``sip_host`` (a name, with a port if
+    need be) the number becomes a SIP address there, to which ``sip_username`` and ``sip_password`` open the door.
+    """
+
+    byoc_trunk_sid: str | None = None
+    sip_host: str | None = None
+    sip_username: str | None = None
+    sip_password: str | None = field(default=None, repr=False)
+
+    def address(self, number: str) -> str:
+        """What Twilio is to dial for a number in E.164, and what it then has in its books."""
+        return f"sip:{number}@{self.sip_host}" if self.sip_host else number
+
+
 class TwilioApi:
-    """The calls of one Twilio account. Safe to share between threads.
+    """The calls of one Twilio account that take one route. Safe to share between threads.
 
     ``timeout_seconds`` bounds each request: at most two seconds of it to connect, the rest to wait for the answer.
     """
@@ -70,9 +90,11 @@ class TwilioApi:
         self,
         account_sid: str,
         auth_token: str,
-        base_url: str = "https://api.twilio.com",
+        base_url: str = _BASE_URL,
         timeout_seconds: float = 5.0,
+        route: Route = Route(),
     ) -> None:
+        self._route = route
         self._connect_timeout_seconds = min(2.0, timeout_seconds / 2)
         self._timeout_seconds = timeout_seconds
         tls = {"ssl_context": default_context()} if base_url.startswith("https:") else {}
@@ -121,7 +143,7 @@ class TwilioApi:
             connection.request(
                 "POST",
                 f"{self._path}/Calls.json",
-                body=urlencode(_create_form(request)),
+                body=urlencode(_create_form(request, self._route)),
                 headers={**self._headers, "Content-Type": _FORM},
             )
             response = connection.getresponse()
@@ -140,7 +162,7 @@ class TwilioApi:
         Twilio's StartTime filter is not used: a queued call has no start time and would be missing. Twilio states
         times to the second; ``created_after`` is compared as such.
         """
-        query = urlencode({"To": destination, "From": caller_number, "PageSize": _PAGE_SIZE})
+        query = urlencode({"To": self._route.address(destination), "From": caller_number, "PageSize": _PAGE_SIZE})
         threshold = created_after.replace(microsecond=0)
         calls = (_to_carrier_call(resource) for resource in self._pages(f"{self._path}/Calls.json?{query}", "calls"))
         return [call for call in calls if call.created_at is None or call.created_at >= threshold]
@@ -168,6 +190,29 @@ class TwilioApi:
         status, body = self._send("POST", self._call_path(carrier_call_id), body="Status=completed")
         code = _error_code(body)
         if status >= 300 and status != 404 and code not in (_NOT_FOUND, _NOT_IN_PROGRESS):
+            raise _unavailable(f"HTTP {status}, error {code}")
+
+    def transfer_call(self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None) -> None:
+        """Say ``message``, then connect the callee with ``destination``, over the route of the account's calls.
+
+        Raises CallNotInProgress for a call that has ended or is gone, and CarrierUnavailable.
+        """
+        from dialplane.carriers.twilio.instructions import transfer  # noqa: PLC0415 - who dials needs no TwiML
+
+        route = self._route
+        document = transfer(
+            route.address(destination),
+            caller_number=caller_number,
+            message=message,
+            byoc_trunk_sid=route.byoc_trunk_sid,
+            sip_username=route.sip_username,
+            sip_password=route.sip_password,
+        )
+        status, body = self._send("POST", self._call_path(carrier_call_id), body=urlencode({"Twiml": document.text}))
+        code = _error_code(body)
+        if status == 404 or code in (_NOT_FOUND, _NOT_IN_PROGRESS):
+            raise CallNotInProgress("over")
+        if status >= 300:
             raise _unavailable(f"HTTP {status}, error {code}")
 
     def _call_path(self, carrier_call_id: str, suffix: str = "") -> str:
@@ -209,20 +254,40 @@ class TwilioApi:
         return response.status, response.data
 
 
-def _create_form(request: DialRequest) -> list[tuple[str, str]]:
+def open_api(
+    credentials: CarrierCredentials,
+    *,
+    timeout_seconds: float,
+    route: Route = Route(),
+) -> TwilioApi:
+    """The API of a Twilio account. Raises ValueError when the secret lacks something."""
+    return TwilioApi(
+        credentials["account_sid"],
+        credentials["auth_token"],
+        credentials.get("api_base_url") or _BASE_URL,
+        timeout_seconds,
+        route,
+    )
+
+
+def _create_form(request: DialRequest, route: Route) -> list[tuple[str, str]]:
     """The form of Twilio's own SDK for this call, field for field and in its order."""
     form = [
-        ("To", request.destination),
+        ("To", route.address(request.destination)),
         ("From", request.caller_number),
         ("Method", "POST"),
         ("StatusCallback", request.status_url),
         *(("StatusCallbackEvent", event) for event in _STATUS_EVENTS),
         ("StatusCallbackMethod", "POST"),
         ("Timeout", str(request.ring_timeout_seconds)),
+        ("SipAuthUsername", route.sip_username),
+        ("SipAuthPassword", route.sip_password),
+        ("MachineDetection", "Enable" if request.machine_detection else None),
+        ("Byoc", route.byoc_trunk_sid),
+        ("TimeLimit", str(request.time_limit_seconds)),
+        ("Url", request.instructions_url),
     ]
-    if request.machine_detection:
-        form.append(("MachineDetection", "Enable"))
-    return [*form, ("TimeLimit", str(request.time_limit_seconds)), ("Url", request.instructions_url)]
+    return [(name, value) for name, value in form if value is not None]
 
 
 def _to_outcome(status: int, body: bytes, retry_after: str | None) -> CreateOutcome:

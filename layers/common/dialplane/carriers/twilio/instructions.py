@@ -7,11 +7,13 @@ https://www.twilio.com/docs/voice/twiml
 from __future__ import annotations
 
 import re
-from typing import assert_never
 
 from twilio.twiml.voice_response import Connect, VoiceResponse
 
+from dialplane.carriers.contract import Document
 from dialplane.domain.instructions import Instructions
+
+_CONTENT_TYPE = "text/xml; charset=utf-8"
 
 # Everything outside "Char" of XML 1.0: Twilio's builder escapes markup and lets these through, and then no parser
 # accepts the document. https://www.w3.org/TR/xml/#charsets
@@ -19,10 +21,10 @@ from dialplane.domain.instructions import Instructions
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
-def render(instructions: Instructions) -> str:
+def render(instructions: Instructions) -> Document:
     """Word the instructions as a TwiML document.
 
-    Raises ValueError when the engine needs a ``url`` and there is none.
+    Raises ValueError for the engine ``agent``, and when the engine needs a ``url`` and there is none.
     """
     response = VoiceResponse()
     match instructions.engine:
@@ -45,15 +47,40 @@ def render(instructions: Instructions) -> str:
                 response.say(goodbye, voice=voice, language=language)
             response.hangup()
         case _:
-            assert_never(instructions.engine)
-    return str(response)
+            raise ValueError(f"TwiML has no words for the engine {instructions.engine!r}")
+    return _document(response)
 
 
-def hang_up() -> str:
+def hang_up() -> Document:
     """The TwiML that ends the call; also the answer to a request we do not want to serve."""
     response = VoiceResponse()
     response.hangup()
-    return str(response)
+    return _document(response)
+
+
+def transfer(
+    address: str,
+    *,
+    caller_number: str,
+    message: str | None,
+    byoc_trunk_sid: str | None = None,
+    sip_username: str | None = None,
+    sip_password: str | None = None,
+) -> Document:
+    """The TwiML that says ``message`` and connects the callee with a number in E.164 or a ``sip:`` address."""
+    response = VoiceResponse()
+    if spoken := _text(message):
+        response.say(spoken)
+    dial = response.dial(caller_id=caller_number)
+    if address.startswith("sip:"):
+        dial.sip(address, username=sip_username, password=sip_password)
+    else:
+        dial.number(address, byoc=byoc_trunk_sid)
+    return _document(response)
+
+
+def _document(response: VoiceResponse) -> Document:
+    return Document(_CONTENT_TYPE, str(response))
 
 
 def _connect(response: VoiceResponse) -> Connect:

@@ -1,7 +1,7 @@
 """What Twilio reports about a call, from its form or its Call resource to a ``CallEvent``.
 
-Authenticity is checked before, by ``signature``; which fields come this far is listed in ``fields``; what an event does
-to a call is decided after, by ``domain.calls``.
+Authenticity is checked and fields are chosen before, by ``webhooks``; what an event does to a call is decided after, by
+``domain.calls``.
 https://www.twilio.com/docs/voice/api/call-resource#statuscallbackevent
 """
 
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from dialplane.carriers.twilio.fields import check_fields, to_answered_by
+from dialplane.carriers.twilio.webhooks import check_fields, to_answered_by
 from dialplane.domain.calls import CallEvent
 from dialplane.domain.statuses import CallStatus
 
@@ -36,6 +36,9 @@ CALL_STATUSES = {
     "no-answer": CallStatus.NO_ANSWER,
     "canceled": CallStatus.CANCELED,
 }
+# Twilio has no word for a callee who declined: it is one of these, with 603 Decline (RFC 3261) in the SIP code.
+_SIP_DECLINE = 603
+_DECLINED_AS = (CallStatus.BUSY, CallStatus.NO_ANSWER, CallStatus.FAILED)
 RESOURCE_SOURCE = "call-resource"
 """The CallbackSource of fields that we read from the Call resource instead of receiving them."""
 
@@ -49,6 +52,9 @@ def to_call_event(fields: Mapping[str, str], received_at: datetime) -> CallEvent
     status = CALL_STATUSES.get(carrier_status)
     if status is None:
         raise UnknownCallStatus(carrier_status)
+    sip_response_code = _integer(fields.get("SipResponseCode"))
+    if status in _DECLINED_AS and sip_response_code == _SIP_DECLINE:
+        status = CallStatus.REJECTED
     raw_answered_by = fields.get("AnsweredBy")
     cost = fields.get("Price")
     return CallEvent(
@@ -61,7 +67,7 @@ def to_call_event(fields: Mapping[str, str], received_at: datetime) -> CallEvent
         sequence=_integer(fields.get("SequenceNumber")),
         # The minutes Twilio bills (Duration) are its business; ours is the connected time.
         duration_seconds=_integer(fields.get("CallDuration")) if status.is_terminal else None,
-        sip_response_code=_integer(fields.get("SipResponseCode")),
+        sip_response_code=sip_response_code,
         answered_by=to_answered_by(raw_answered_by),
         answered_by_raw=raw_answered_by,
         # Twilio states what it takes from its customer as a negative number.

@@ -1,9 +1,11 @@
-"""Signatures: the validator of Twilio's SDK is the oracle; every pitfall around it ends in False, never in an error."""
+"""Twilio's requests: its SDK's validator is the oracle of signatures, and no pitfall around it ends in an error."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
@@ -11,10 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
-from dialplane.carriers.twilio.signature import BODY_BYTES_MAX, is_authentic
+from dialplane.carriers.contract import CarrierCredentials, ForeignAccount, SignedRequest
+from dialplane.carriers.twilio import webhooks
+from dialplane.carriers.twilio.webhooks import BODY_BYTES_MAX, parse_answer, parse_report
 
 FORM = "application/x-www-form-urlencoded"
 TOKEN = "12345"
+ACCOUNT_SID = "AC" + "a" * 32
+CALL_SID = "CA" + "b" * 32
 SDK_URL = "https://mycompany.com/myapp.php?foo=1&bar=2"
 JSON_BODY = b'{"property": "value", "boolean": true}'
 JSON_URL = f"{SDK_URL}&bodySHA256=0a1ff7634d9ab3b95db5c9a2dfe9416e41502b283a80c7cf19632632f96e6620"
@@ -45,6 +51,13 @@ VECTORS = [
     ),
     ("https://e.test/x", [("A", "2"), ("A", "1"), ("A", "2"), ("B", "x")], "0eOGt3PyZO9WIRzFKuST17Qdk9E="),
 ]
+
+
+def is_authentic(token: str, url: str, body: bytes, content_type: str | None, signature: str | None) -> bool:
+    headers = {"content-type": content_type, "x-twilio-signature": signature}
+    present = {name: value for name, value in headers.items() if value is not None}
+    request = SignedRequest(url, body, present, datetime(2026, 11, 20, 15, 0, tzinfo=UTC))
+    return webhooks.is_authentic(CarrierCredentials({"account_sid": ACCOUNT_SID, "auth_token": token}), request)
 
 
 class MultiValues(dict[str, list[str]]):
@@ -152,12 +165,43 @@ def test_different_invalid_bytes_never_verify_alike() -> None:
     assert not is_authentic(TOKEN, "https://e.test/x", b"A=\xff", FORM, signature)
 
 
-def test_empty_token_authenticates_nothing() -> None:
+def test_a_secret_without_a_token_authenticates_nothing() -> None:
     signature = RequestValidator("").compute_signature("https://e.test/x", {"A": "1"})
-    assert not is_authentic("", "https://e.test/x", b"A=1", FORM, signature)
+    with pytest.raises(ValueError, match="no auth_token"):
+        is_authentic("", "https://e.test/x", b"A=1", FORM, signature)
 
 
-@pytest.mark.parametrize("module", ["signature", "callbacks", "instructions"])
+def body(**changes: str) -> bytes:
+    fields = {"CallSid": CALL_SID, "AccountSid": ACCOUNT_SID, "CallStatus": "in-progress", "To": "+15559876543"}
+    return urlencode(fields | changes).encode()
+
+
+CREDENTIALS = CarrierCredentials({"account_sid": ACCOUNT_SID, "auth_token": TOKEN})
+
+
+def test_a_report_has_the_fields_that_may_travel_on_and_leaves_the_call_to_the_address() -> None:
+    report = parse_report(CREDENTIALS, body())
+    assert report.fields == {"CallSid": CALL_SID, "AccountSid": ACCOUNT_SID, "CallStatus": "in-progress"}
+    assert report.call_id is None
+
+
+def test_a_request_for_instructions_says_which_call_was_answered_and_by_whom() -> None:
+    answer = parse_answer(CREDENTIALS, body(AnsweredBy="machine_start"))
+    assert (answer.carrier_call_id, answer.answered_by, answer.answered_by_raw) == (
+        CALL_SID,
+        "machine",
+        "machine_start",
+    )
+    assert parse_answer(CREDENTIALS, body()).answered_by is None
+
+
+@pytest.mark.parametrize("parse", [parse_report, parse_answer])
+def test_a_request_that_names_another_account_is_foreign(parse: Callable[..., object]) -> None:
+    with pytest.raises(ForeignAccount):
+        parse(CREDENTIALS, body(AccountSid="AC" + "b" * 32))
+
+
+@pytest.mark.parametrize("module", ["account", "webhooks", "events", "instructions"])
 def test_webhook_modules_load_no_http_client(module: str) -> None:
     code = (
         f"import sys, dialplane.carriers.twilio.{module};"

@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialplane.carriers.twilio.callbacks import (
+from dialplane.carriers.contract import InvalidCallback
+from dialplane.carriers.twilio.events import (
     CALL_STATUSES,
     UnknownCallStatus,
     call_resource_to_fields,
     parse_time,
     to_call_event,
 )
-from dialplane.carriers.twilio.fields import InvalidCallback, parse_fields, to_answered_by
+from dialplane.carriers.twilio.webhooks import parse_fields, to_answered_by
 from dialplane.domain.statuses import CallStatus
 
 CALL_SID = "CA" + "0" * 31 + "1"
