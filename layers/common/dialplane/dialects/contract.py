@@ -13,20 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dialplane.domain.sessions import Session
+
 if TYPE_CHECKING:  # answers load this module, and must not load what only requests need
     from dialplane.domain.accounts import PresentedKey
     from dialplane.domain.admission import InitiateCall
     from dialplane.domain.calls import Call
     from dialplane.domain.errors import DialplaneError
     from dialplane.domain.idempotency import IdempotencyKey
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What an earlier request of the same client has said, for dialects that remember it."""
-
-    description: str
-    scenario: str
+    from dialplane.usecases.browse_calls import CallQuery, CallRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +62,16 @@ class AnswersModule(Protocol):
 
     def refused(self, error: DialplaneError, *, status: int, request_id: str) -> Reply | None:
         """The dialect's own words for an error; ``status`` is the canonical one. None: the problem document is sent."""
+
+
+class CallsModule(Protocol):
+    """A dialect's ``calls`` module."""
+
+    def parse_query(self, query: Mapping[str, str]) -> CallQuery:
+        """Read the parameters of its list. Raises DialplaneErrors."""
+
+    def page_document(self, page: CallRange, query: CallQuery) -> Mapping[str, Any]:
+        """Its list."""
+
+    def call_document(self, call: Call) -> Mapping[str, Any]:
+        """Its single call."""

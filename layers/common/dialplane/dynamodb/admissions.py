@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from dialplane.aws.client import AwsClient, AwsError
-from dialplane.domain.accounts import ApiKey, Assistant, CallerNumber, Organization, PresentedKey
-from dialplane.domain.admission import (
-    Facts,
-    InitiateCall,
-    check_balance,
-    chosen_assistant_id,
-    chosen_caller_number,
+from dialplane.domain.accounts import (
+    ApiKey,
+    Assistant,
+    CallerNumber,
+    CarrierAccount,
+    ConversationFlow,
+    Organization,
+    PresentedKey,
 )
+from dialplane.domain.admission import Facts, InitiateCall, check_balance, number_choice_of, resolution_of
 from dialplane.domain.calls import Call
-from dialplane.domain.errors import ActiveCallsLimitReached, DestinationOnDnc, ServiceBusy
+from dialplane.domain.errors import ActiveCallsLimitReached, DestinationOnDnc, RateLimitExceeded, ServiceBusy
 from dialplane.domain.idempotency import RETENTION, IdempotencyKey, IdempotencyRecord
 from dialplane.domain.money import Money
 from dialplane.domain.wallets import Hold, Wallet
 from dialplane.dynamodb.accounts import AccountStore
 from dialplane.dynamodb.calls import call_item
-from dialplane.dynamodb.codec import Item, decode, encode, encode_fields
+from dialplane.dynamodb.codec import Item, decode, encode, encode_fields, plain
 from dialplane.dynamodb.tables import (
     ASSISTANT_PREFIX,
+    ASSISTANT_PUBLIC_ID_PREFIX,
+    CARRIER_ACCOUNT_PREFIX,
+    FLOW_PREFIX,
     HOLD_PREFIX,
     KEY_PREFIX,
     NUMBER_PREFIX,
@@ -32,90 +38,87 @@ from dialplane.dynamodb.tables import (
     Key,
     Tables,
     account_key,
+    caller_numbers_usage_key,
     destination_key,
     idempotency_key,
+    key_usage_key,
     platform_destination_key,
     wallet_key,
 )
 
 _TableKey = tuple[str, Key]
+_Request = tuple[str, object, object, bool]
+T = TypeVar("T")
 _HINTS_MAX = 10_000
 
 
 @dataclass(slots=True)
-class ResolutionHints:
-    """Which assistant a number named, and which number an assistant, the last time this process looked.
+class EntityHints:
+    """Which entities a request of the same kind turned out to be about, the last time this process looked.
 
-    Only ever used to read more in the first round trip; the decision uses what the number and the assistant say now.
+    Only ever used to read more in the first round trip; the decision uses what the entities say now.
     """
 
-    assistant_ids: dict[tuple[str, str], int] = field(default_factory=dict)
-    caller_numbers: dict[tuple[str, int], str] = field(default_factory=dict)
+    names: dict[_Request, frozenset[str]] = field(default_factory=dict)
 
-    def remember(self, organization_id: str, facts: Facts) -> None:
-        """Keep what the facts say, within bounds."""
-        if len(self.assistant_ids) + len(self.caller_numbers) > _HINTS_MAX:
-            self.assistant_ids.clear()
-            self.caller_numbers.clear()
-        if facts.caller_number is not None and facts.caller_number.assistant_id is not None:
-            self.assistant_ids[organization_id, facts.caller_number.number] = facts.caller_number.assistant_id
-        if facts.assistant is not None and facts.assistant.caller_number is not None:
-            self.caller_numbers[organization_id, facts.assistant.id] = facts.assistant.caller_number
+    def remember(self, request: _Request, names: frozenset[str]) -> None:
+        """Keep the names, within bounds."""
+        if len(self.names) >= _HINTS_MAX:
+            self.names.clear()
+        self.names[request] = names
 
 
 @dataclass(frozen=True, slots=True)
 class AdmissionStore:
-    """Reads facts and commits admissions."""
+    """Reads facts and commits admissions. ``engines`` says with which engines each carrier's numbers can speak."""
 
     client: AwsClient
     tables: Tables
-    hints: ResolutionHints = field(default_factory=ResolutionHints)
+    engines: Mapping[str, Collection[str]]
+    hints: EntityHints = field(default_factory=EntityHints)
 
     def load_identity(self, presented: PresentedKey) -> tuple[ApiKey | None, Organization | None]:
         """The key on record and its organization."""
         return AccountStore(self.client, self.tables).load_identity(presented)
 
     def load_facts(self, command: InitiateCall) -> Facts:
-        """Everything the decision needs: one round trip, a second one where a number or an assistant names more."""
-        organization_id = command.presented_key.organization_id
-        number = command.caller_number.e164 if command.caller_number is not None else None
-        assistant_id = command.assistant_id
-        if number is None and assistant_id is not None:
-            number = self.hints.caller_numbers.get((organization_id, assistant_id))
-        elif number is not None and assistant_id is None:
-            assistant_id = self.hints.assistant_ids.get((organization_id, number))
-        items = self._read(self._first_keys(command, number, assistant_id))
-        facts = self._facts(command, items)
-        missing = [key for key in self._named_keys(command, facts) if key not in items]
-        if missing:
+        """Everything the decision needs.
+
+        One round trip; a further one for each step in which an entity names another one that this process did not
+        expect, and two for a request that leaves the number to the pool.
+        """
+        request = _request(command)
+        names = _asked_names(command)
+        items = self._read([*self._fixed_keys(command), *self._account_keys(command, names | self._hinted(request))])
+        pool = self._read_pool(command) if command.uses_pool and command.caller_number is None else {}
+        while True:
+            facts = self._facts(command, items, pool)
+            names = _asked_names(command) | _named(command, facts)
+            missing = [key for key in self._account_keys(command, names) if key not in items]
+            if not missing:
+                break
             items |= self._read(missing)
-            facts = self._facts(command, items)
-        self.hints.remember(organization_id, facts)
+        self.hints.remember(request, names)
         return facts
 
-    def _first_keys(self, command: InitiateCall, number: str | None, assistant_id: int | None) -> list[_TableKey]:
-        organization_id = command.presented_key.organization_id
-        entities = [ORGANIZATION, f"{KEY_PREFIX}{command.presented_key.id}"]
-        entities += [f"{NUMBER_PREFIX}{number}"] if number is not None else []
-        entities += [f"{ASSISTANT_PREFIX}{assistant_id}"] if assistant_id is not None else []
-        keys = [(self.tables.accounts, account_key(organization_id, entity)) for entity in entities]
-        destination = command.destination.e164
-        keys.append((self.tables.wallets, wallet_key(organization_id)))
-        keys.append((self.tables.destinations, destination_key(organization_id, destination)))
-        keys.append((self.tables.destinations, platform_destination_key(destination)))
+    def _hinted(self, request: _Request) -> frozenset[str]:
+        return self.hints.names.get(request, frozenset())
+
+    def _fixed_keys(self, command: InitiateCall) -> list[_TableKey]:
+        organization_id, destination = command.presented_key.organization_id, command.destination.e164
+        keys = [
+            (self.tables.wallets, wallet_key(organization_id)),
+            (self.tables.destinations, destination_key(organization_id, destination)),
+            (self.tables.destinations, platform_destination_key(destination)),
+        ]
         if command.idempotency_key is not None:
             scope = command.idempotency_key.scope_sha256
             keys.append((self.tables.idempotency, idempotency_key(organization_id, scope)))
         return keys
 
-    def _named_keys(self, command: InitiateCall, facts: Facts) -> list[_TableKey]:
-        """The number and the assistant that the facts so far name."""
+    def _account_keys(self, command: InitiateCall, names: Iterable[str]) -> list[_TableKey]:
         organization_id = command.presented_key.organization_id
-        number = chosen_caller_number(command, facts.assistant)
-        assistant_id = chosen_assistant_id(command, facts.caller_number)
-        entities = [f"{NUMBER_PREFIX}{number}"] if number is not None else []
-        entities += [f"{ASSISTANT_PREFIX}{assistant_id}"] if assistant_id is not None else []
-        return [(self.tables.accounts, account_key(organization_id, entity)) for entity in entities]
+        return [(self.tables.accounts, account_key(organization_id, name)) for name in sorted(names)]
 
     def _read(self, keys: Iterable[_TableKey]) -> dict[_TableKey, Item | None]:
         wanted = list(keys)
@@ -130,41 +133,76 @@ class AdmissionStore:
                 found[table, Key.of(item)] = item
         return found
 
-    def _facts(self, command: InitiateCall, items: dict[_TableKey, Item | None]) -> Facts:
-        by_entity = {key.sk: item for (table, key), item in items.items() if table == self.tables.accounts and item}
-        facts = Facts(
-            key=_maybe(ApiKey, by_entity.get(f"{KEY_PREFIX}{command.presented_key.id}")),
-            organization=_maybe(Organization, by_entity.get(ORGANIZATION)),
-            assistant=_maybe(Assistant, by_entity.get(f"{ASSISTANT_PREFIX}{command.assistant_id}")),
-        )
-        number = chosen_caller_number(command, facts.assistant)
-        facts = replace(facts, caller_number=_maybe(CallerNumber, by_entity.get(f"{NUMBER_PREFIX}{number}")))
-        if command.assistant_id is None:
-            assistant_id = chosen_assistant_id(command, facts.caller_number)
-            facts = replace(facts, assistant=_maybe(Assistant, by_entity.get(f"{ASSISTANT_PREFIX}{assistant_id}")))
+    def _read_pool(self, command: InitiateCall) -> dict[str, Any]:
+        organization_id = command.presented_key.organization_id
+        numbers = self._query(self.tables.accounts, account_key(organization_id, NUMBER_PREFIX))
+        used = self._query(self.tables.usage, caller_numbers_usage_key(organization_id, "+"))
+        return {
+            "pool": tuple(decode(CallerNumber, item) for item in numbers),
+            "calls_made": {plain(item["sk"]): plain(item["calls"]) for item in used},
+        }
+
+    def _query(self, table: str, prefix: Key) -> list[Item]:
+        query: dict[str, Any] = {
+            "TableName": table,
+            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :prefix)",
+            "ExpressionAttributeValues": {":pk": encode(prefix.pk), ":prefix": encode(prefix.sk)},
+            "ConsistentRead": True,
+        }
+        items: list[Item] = []
+        while True:
+            reply = self.client.call("dynamodb", "Query", query)
+            items += reply["Items"]
+            if (last_key := reply.get("LastEvaluatedKey")) is None:
+                return items
+            query["ExclusiveStartKey"] = last_key
+
+    def _facts(self, command: InitiateCall, items: dict[_TableKey, Item | None], pool: dict[str, Any]) -> Facts:
+        entities = {str(key.sk): item for (table, key), item in items.items() if table == self.tables.accounts and item}
         others = {table: [item for (name, _), item in items.items() if name == table and item] for table, _ in items}
-        return replace(
-            facts,
-            wallet=next((decode(Wallet, item) for item in others.get(self.tables.wallets, [])), None),
-            is_destination_on_dnc=any("dnc" in item for item in others.get(self.tables.destinations, [])),
-            idempotency_record=next(
-                (decode(IdempotencyRecord, item) for item in others.get(self.tables.idempotency, [])), None
+        destinations = others.get(self.tables.destinations, [])
+        numbers = _entities(CallerNumber, NUMBER_PREFIX, entities)
+        return Facts(
+            key=_first(ApiKey, [entities.get(f"{KEY_PREFIX}{command.presented_key.id}")]),
+            organization=_first(Organization, [entities.get(ORGANIZATION)]),
+            numbers={number.number: number for number in (*numbers, *pool.get("pool", ()))},
+            assistants={each.id: each for each in _entities(Assistant, ASSISTANT_PREFIX, entities)},
+            assistant_ids={
+                name.removeprefix(ASSISTANT_PUBLIC_ID_PREFIX): plain(item["assistant_id"])
+                for name, item in entities.items()
+                if name.startswith(ASSISTANT_PUBLIC_ID_PREFIX)
+            },
+            flows={flow.id: flow for flow in _entities(ConversationFlow, FLOW_PREFIX, entities)},
+            carrier_accounts={each.id: each for each in _entities(CarrierAccount, CARRIER_ACCOUNT_PREFIX, entities)},
+            engines=self.engines,
+            last_caller_number=next(
+                (plain(item["last_caller"]) for item in destinations if "last_caller" in item), None
             ),
+            wallet=_first(Wallet, others.get(self.tables.wallets, [])),
+            is_destination_on_dnc=any("dnc" in item for item in destinations),
+            idempotency_record=_first(IdempotencyRecord, others.get(self.tables.idempotency, [])),
+            **pool,
         )
 
-    def commit(self, call: Call, organization: Organization, key: IdempotencyKey | None) -> IdempotencyRecord | None:
+    def commit(self, call: Call, facts: Facts, key: IdempotencyKey | None) -> IdempotencyRecord | None:
         """Hold the money and write the call in one transaction, or change nothing.
 
-        Returns the earlier request's record when the key is bound to one. Raises DestinationOnDnc, InsufficientBalance
-        or ActiveCallsLimitReached when a fact has changed since it was read, and ServiceBusy when other transactions
-        were in the way to the last. AwsError means that nothing is known to
-        have been written; nobody has been called.
+        Returns the earlier request's record when the key is bound to one. Raises DestinationOnDnc, InsufficientBalance,
+        RateLimitExceeded or ActiveCallsLimitReached when a fact has changed since it was read, and ServiceBusy when
+        other transactions were in the way to the last. AwsError means that nothing is known to have been written;
+        nobody has been called.
         """
+        organization, api_key = facts.organization, facts.key
+        assert organization is not None
+        assert api_key is not None
+        limits = _call_limits(api_key, call.created_at)
         steps = {
             "idempotency": self._bind_idempotency_key(call, key) if key is not None else None,
             "destination": self._open_call_to_destination(call),
             "platform": self._check_platform(call),
             "wallet": self._hold_money(call, organization),
+            **{limit.period: self._count_call(call, limit) for limit in limits},
+            "pool": self._count_use(call) if facts.pool is not None else None,
             "hold": self._put_hold(call),
             "call": {"Put": {**self._new(self.tables.calls), "Item": call_item(call)}},
         }
@@ -173,11 +211,12 @@ class AdmissionStore:
             self.client.call("dynamodb", "TransactWriteItems", {"TransactItems": [steps[name] for name in names]})
         except AwsError as error:
             refused = _refused_steps(error, names)
-            if refused.keys().isdisjoint({"idempotency", "destination", "platform", "wallet"}):
+            answerable = {"idempotency", "destination", "platform", "wallet", *(limit.period for limit in limits)}
+            if refused.keys().isdisjoint(answerable):
                 if error.is_unprocessed and not error.repeated:
                     raise ServiceBusy from error
                 raise
-            return self._refuse(call, organization, refused)
+            return self._refuse(call, organization, limits, refused)
         return None
 
     def _new(self, table: str) -> dict[str, Any]:
@@ -210,9 +249,12 @@ class AdmissionStore:
             "Update": {
                 "TableName": self.tables.destinations,
                 "Key": destination_key(call.organization_id, call.destination).attributes,
-                "UpdateExpression": "ADD open_calls :call",
+                "UpdateExpression": "ADD open_calls :call SET last_caller = :caller_number",
                 "ConditionExpression": "attribute_not_exists(dnc)",
-                "ExpressionAttributeValues": {":call": encode(frozenset({call.id}))},
+                "ExpressionAttributeValues": {
+                    ":call": encode(frozenset({call.id})),
+                    ":caller_number": encode(call.caller_number),
+                },
             }
         }
 
@@ -252,12 +294,43 @@ class AdmissionStore:
         item = {**encode_fields(hold), **wallet_key(call.organization_id, f"{HOLD_PREFIX}{call.id}").attributes}
         return {"Put": {**self._new(self.tables.wallets), "Item": item}}
 
-    def _refuse(self, call: Call, organization: Organization, refused: dict[str, Item | None]) -> IdempotencyRecord:
+    def _count_call(self, call: Call, limit: _CallLimit) -> dict[str, Any]:
+        return {
+            "Update": {
+                "TableName": self.tables.usage,
+                "Key": key_usage_key(call.organization_id, call.api_key_id, limit.start).attributes,
+                "UpdateExpression": "ADD calls :one SET expires_at = :expires_at",
+                "ConditionExpression": "attribute_not_exists(calls) OR calls < :calls_max",
+                "ExpressionAttributeValues": {
+                    ":one": encode(1),
+                    ":calls_max": encode(limit.calls_max),
+                    ":expires_at": encode(int(limit.ends_at.timestamp())),
+                },
+            }
+        }
+
+    def _count_use(self, call: Call) -> dict[str, Any]:
+        return {
+            "Update": {
+                "TableName": self.tables.usage,
+                "Key": caller_numbers_usage_key(call.organization_id, call.caller_number).attributes,
+                "UpdateExpression": "ADD calls :one",
+                "ExpressionAttributeValues": {":one": encode(1)},
+            }
+        }
+
+    def _refuse(
+        self, call: Call, organization: Organization, limits: list[_CallLimit], refused: dict[str, Item | None]
+    ) -> IdempotencyRecord:
         """Turn the conditions that failed into the refusal that the gates would have given, in the gates' order."""
         if (record := refused.get("idempotency")) is not None:
             return decode(IdempotencyRecord, record)
         if "destination" in refused or "platform" in refused:
             raise DestinationOnDnc
+        for limit in limits:
+            if limit.period in refused:
+                wait = (limit.ends_at - call.created_at).total_seconds()
+                raise RateLimitExceeded(limit.calls_max, limit.period, retry_after_seconds=int(wait) + 1)
         wallet = refused["wallet"]
         check_balance(decode(Wallet, wallet) if wallet else None, Money(call.hold_micros, call.currency))
         raise ActiveCallsLimitReached(organization.active_calls_max)
@@ -272,5 +345,65 @@ def _refused_steps(error: AwsError, names: list[str]) -> dict[str, Item | None]:
     }
 
 
-def _maybe(entity_type: Any, item: Item | None) -> Any:
-    return decode(entity_type, item) if item else None
+def _entities(entity_type: type[T], prefix: str, items: Mapping[str, Item]) -> list[T]:
+    return [decode(entity_type, item) for name, item in items.items() if name.startswith(prefix)]
+
+
+def _first(entity_type: type[T], items: Iterable[Item | None]) -> T | None:
+    return next((decode(entity_type, item) for item in items if item is not None), None)
+
+
+def _request(command: InitiateCall) -> _Request:
+    number = command.caller_number.e164 if command.caller_number is not None else None
+    return command.presented_key.organization_id, number, command.assistant_id, command.uses_default_assistant
+
+
+def _asked_names(command: InitiateCall) -> frozenset[str]:
+    """The entities that the request itself names."""
+    names = {ORGANIZATION, f"{KEY_PREFIX}{command.presented_key.id}"}
+    if command.caller_number is not None:
+        names.add(f"{NUMBER_PREFIX}{command.caller_number.e164}")
+    if isinstance(command.assistant_id, int):
+        names.add(f"{ASSISTANT_PREFIX}{command.assistant_id}")
+    elif command.assistant_id is not None:
+        names.add(f"{ASSISTANT_PUBLIC_ID_PREFIX}{command.assistant_id}")
+    return frozenset(names)
+
+
+def _named(command: InitiateCall, facts: Facts) -> frozenset[str]:
+    """The entities that the facts so far name."""
+    names: set[str] = set()
+    chosen = number_choice_of(command, facts).number
+    number = facts.numbers.get(chosen) if chosen is not None else None
+    if chosen is not None:
+        names.add(f"{NUMBER_PREFIX}{chosen}")
+    if number is not None:
+        names.add(f"{CARRIER_ACCOUNT_PREFIX}{number.carrier_account_id}")
+        if number.flow_id is not None and command.assistant is None and command.assistant_id is None:
+            names.add(f"{FLOW_PREFIX}{number.flow_id}")
+    resolution = resolution_of(command, facts, number)
+    if resolution.assistant_id is not None:
+        names.add(f"{ASSISTANT_PREFIX}{resolution.assistant_id}")
+    return frozenset(names)
+
+
+@dataclass(frozen=True, slots=True)
+class _CallLimit:
+    """How many calls a key may make in the period that began at ``start``."""
+
+    period: str
+    calls_max: int
+    start: str
+    ends_at: datetime
+
+
+def _call_limits(key: ApiKey, now: datetime) -> list[_CallLimit]:
+    limits = []
+    if key.calls_per_minute_max is not None:
+        minute = now.replace(second=0, microsecond=0)
+        start = minute.strftime("%Y-%m-%dT%H:%M")
+        limits.append(_CallLimit("minute", key.calls_per_minute_max, start, minute + timedelta(minutes=1)))
+    if key.calls_per_day_max is not None:
+        day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        limits.append(_CallLimit("day", key.calls_per_day_max, day.strftime("%Y-%m-%d"), day + timedelta(days=1)))
+    return limits

@@ -23,10 +23,13 @@ from dialplane.dynamodb.tables import (
     call_key,
 )
 from dialplane.usecases.apply_carrier_event import CarrierReport
-from dialplane.usecases.browse_calls import CallFilters, CallPage, RecordedEvent
+from dialplane.usecases.browse_calls import CallFilters, CallPage, CallQuery, CallRange, RecordedEvent
 
 _BATCH_GET_MAX = 100
 _FILTERED_PAGES_MAX = 20
+# What one request may count: so many calls, in so many pages of one megabyte each.
+_COUNTED_MAX = 10_000
+_COUNTED_PAGES_MAX = 40
 
 
 def call_attributes(call: Call) -> dict[str, Any]:
@@ -218,7 +221,7 @@ class CallStore:
         # A filter can leave a page empty although more follow; bounded, so one request cannot read a whole table.
         for _ in range(_FILTERED_PAGES_MAX):
             reply = self._call("Query", query)
-            calls += [decode(Call, item) for item in reply["Items"]]
+            calls += [decode(Call, item) for item in reply["Items"] if call_pages.is_meant(filters, item)]
             last_key = reply.get("LastEvaluatedKey")
             if len(calls) > limit or last_key is None:
                 break
@@ -227,6 +230,23 @@ class CallStore:
             return CallPage(tuple(calls[:limit]), call_pages.cursor_after(filters, calls[limit - 1].id))
         scanned_to = last_key["id"]["S"] if last_key is not None else None
         return CallPage(tuple(calls), call_pages.cursor_after(filters, scanned_to) if scanned_to is not None else None)
+
+    def range(self, organization_id: str, query: CallQuery) -> CallRange:
+        """Calls by their positions, newest first, and the total: at most 10,000 calls are counted."""
+        ids = self._ids(organization_id, query.filters)
+        calls = self.get_many(organization_id, ids[query.offset : query.offset + query.limit])
+        return CallRange(tuple(sorted(calls, key=lambda call: call.id, reverse=True)), len(ids))
+
+    def _ids(self, organization_id: str, filters: CallFilters) -> list[str]:
+        query = call_pages.count_query(organization_id, filters)
+        ids: list[str] = []
+        for _ in range(_COUNTED_PAGES_MAX):
+            reply = self._call("Query", query)
+            ids += [item["id"]["S"] for item in reply["Items"] if call_pages.is_meant(filters, item)]
+            if len(ids) >= _COUNTED_MAX or (last_key := reply.get("LastEvaluatedKey")) is None:
+                break
+            query["ExclusiveStartKey"] = last_key
+        return ids[:_COUNTED_MAX]
 
     def due_for_check(self, now: datetime, *, limit: int) -> Sequence[str]:
         """References to open calls whose next check is due, the longest due first."""

@@ -1,12 +1,14 @@
 """Entities to DynamoDB items and back.
 
-A dataclass is stored under its own field names; None is stored by absence. boto3's serializer would do, but importing
-it costs more than everything else that a function loads.
+A dataclass is stored under its own field names; None is stored by absence, a field of ``Mapping[str, Any]`` as JSON
+text, because it may hold what DynamoDB has no exact value for. boto3's serializer would do, but importing it costs more
+than everything else that a function loads.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 import typing
 from collections.abc import Mapping
@@ -46,8 +48,20 @@ def encode(value: Any) -> AttributeValue:  # noqa: PLR0911 - one return for each
 
 def encode_fields(entity: Any) -> dict[str, AttributeValue]:
     """All fields of a dataclass but those that are None or an empty set."""
-    values = ((field.name, getattr(entity, field.name)) for field in dataclasses.fields(entity))
-    return {name: encode(value) for name, value in values if value is not None and value != frozenset()}
+    hints = _hints(type(entity))  # type: ignore[arg-type] # every class is hashable
+    values = {name: getattr(entity, name) for name in hints}
+    return {
+        name: encode(_json(value) if hints[name] == _JSON else value)
+        for name, value in values.items()
+        if value is not None and value != frozenset()
+    }
+
+
+_JSON = Mapping[str, Any]
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def plain(value: AttributeValue) -> Any:
@@ -86,6 +100,8 @@ def _unwrap(hint: Any) -> Any:
 
 
 def _typed(hint: Any, value: Any) -> Any:
+    if hint == _JSON:
+        return json.loads(value)
     if hint is datetime:
         return from_text(value)
     if isinstance(hint, type) and issubclass(hint, StrEnum):

@@ -21,6 +21,7 @@ class Tables:
     wallets: str = ""
     calls: str = ""
     idempotency: str = ""
+    usage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,15 @@ class Key:
 
 
 def account_key(organization_id: str, entity: str) -> Key:
-    """An item of an organization's account: itself, a key, an assistant, a number or a carrier account."""
+    """An item of an organization's account: itself, a key, an assistant, a flow, a number or a carrier account."""
     return Key(f"ORG#{organization_id}", entity)
 
 
 ORGANIZATION = "ORGANIZATION"
 KEY_PREFIX = "KEY#"
 ASSISTANT_PREFIX = "ASSISTANT#"
+ASSISTANT_PUBLIC_ID_PREFIX = "ASSISTANT_PUBLIC_ID#"
+FLOW_PREFIX = "FLOW#"
 NUMBER_PREFIX = "NUMBER#"
 CARRIER_ACCOUNT_PREFIX = "CARRIER_ACCOUNT#"
 
@@ -83,3 +86,23 @@ EVENT_PREFIX = "EVENT#"
 def idempotency_key(organization_id: str, scope_sha256: str) -> Key:
     """The record of a request that came with an idempotency key."""
     return Key(f"ORG#{organization_id}#IDEMPOTENCY#{scope_sha256}")
+
+
+def session_key(organization_id: str, session_id: str) -> Key:
+    """What a client's earlier request has said; kept beside the idempotency records, for as short a time."""
+    return Key(f"ORG#{organization_id}#SESSION#{session_id}")
+
+
+def caller_numbers_usage_key(organization_id: str, number: str = "") -> Key:
+    """How often a number was called from."""
+    return Key(f"ORG#{organization_id}#CALLER_NUMBERS", number)
+
+
+def carrier_account_usage_key(organization_id: str, carrier_account_id: str) -> Key:
+    """When a carrier account may be asked for its next call."""
+    return Key(f"ORG#{organization_id}#CARRIER_ACCOUNT#{carrier_account_id}", "PACE")
+
+
+def key_usage_key(organization_id: str, key_id: str, period: str) -> Key:
+    """How many calls an API key has made in a period, such as ``2026-11-20T10:29``."""
+    return Key(f"ORG#{organization_id}#KEY#{key_id}", period)
