@@ -93,7 +93,7 @@ def build(
 def _list_calls(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
     query = _query(request, "status", "assistant_id", "from", "to", "created_after", "created_before")
     filters = CallFilters(
-        status=_status(query.get("status")),
+        statuses=_statuses(query.get("status")),
         assistant_id=_integer(query.get("assistant_id"), "assistant_id", lowest=1, highest=2**63 - 1),
         caller_number=_number(query.get("from"), "from"),
         destination=_number(query.get("to"), "to"),
@@ -209,10 +209,12 @@ def _integer(text: str | None, field: str, *, lowest: int, highest: int) -> int 
     return int(text)
 
 
-def _status(text: str | None) -> str | None:
-    if text is not None and text not in set(CallStatus):
+def _statuses(text: str | None) -> frozenset[str] | None:
+    if text is None:
+        return None
+    if text not in set(CallStatus):
         raise ValueInvalid(f"status must be one of: {', '.join(CallStatus)}.", field="status")
-    return text
+    return frozenset({text})
 
 
 def _number(text: str | None, field: str) -> str | None:

@@ -19,14 +19,24 @@ _CARRIER_CALL_ID = re.compile(r"[\x21-\x7e]{1,255}")
 
 @dataclass(frozen=True, slots=True)
 class CallFilters:
-    """Which calls to list; None does not filter. Times are UTC, ``created_before`` exclusive."""
+    """Which calls to list; None does not filter.
 
-    status: str | None = None
+    A call has one of ``statuses``; an empty set means no call at all. ``assistant_name`` is any part of the name, in
+    upper or lower case. Times are UTC, ``created_before`` exclusive; bounds of the duration are inclusive, and leave
+    out calls whose duration is not known.
+    """
+
+    statuses: frozenset[str] | None = None
     assistant_id: int | None = None
+    assistant_public_id: str | None = None
+    assistant_name: str | None = None
     caller_number: str | None = None
     destination: str | None = None
+    carrier_call_id: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    duration_seconds_min: int | None = None
+    duration_seconds_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,27 @@ class CallPage:
 
     calls: tuple[Call, ...]
     next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallQuery:
+    """A list that is asked for by positions: ``limit`` calls after the first ``offset`` ones."""
+
+    filters: CallFilters
+    limit: int
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallRange:
+    """Calls, newest first, and how many there are in all.
+
+    Only so many calls are counted for one request; where there are more, ``total`` is how many there are at least, and
+    positions beyond it have no calls.
+    """
+
+    calls: tuple[Call, ...]
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +105,9 @@ class CallLog(Protocol):
     def page(self, organization_id: str, filters: CallFilters, *, limit: int, cursor: str | None) -> CallPage:
         """A page of calls. Raises CursorInvalid."""
 
+    def range(self, organization_id: str, query: CallQuery) -> CallRange:
+        """Calls by their positions, and the total."""
+
     def events(self, organization_id: str, call_id: str) -> Sequence[RecordedEvent]:
         """All reports of a call in the order they were received."""
 
@@ -98,6 +132,10 @@ class BrowseCallsUseCase:
     def page(self, organization_id: str, filters: CallFilters, *, limit: int, cursor: str | None) -> CallPage:
         """A page of calls, newest first."""
         return self.calls.page(organization_id, filters, limit=limit, cursor=cursor)
+
+    def range(self, organization_id: str, query: CallQuery) -> CallRange:
+        """Calls by their positions, newest first, and the total."""
+        return self.calls.range(organization_id, query)
 
     def timeline(self, organization_id: str, any_id: str) -> tuple[TimelineEntry, ...]:
         """Everything that happened to a call, in order of time. Raises CallNotFound."""
