@@ -19,7 +19,7 @@ FormValues = dict[str, str | list[str]]
 
 @dataclass
 class JournalEntry:
-    """One HTTP exchange; `status` stays None while, and if, no reply was given."""
+    """One HTTP exchange; `status` stays None while, and if, no reply was given. `call_id` is the carrier's."""
 
     at: str
     carrier: str
@@ -30,7 +30,7 @@ class JournalEntry:
     form: FormValues = field(default_factory=dict)
     json: Any = None
     status: int | None = None
-    call_sid: str | None = None
+    call_id: str | None = None
     error: str | None = None
     reply_lost: bool = False
 
@@ -47,7 +47,7 @@ class JournalEntry:
             "headers": self.headers,
             **body,
             "status": self.status,
-            "call_sid": self.call_sid,
+            "call_id": self.call_id,
             "error": self.error,
         }
 
@@ -67,7 +67,8 @@ class Journal:
         url: str,
         headers: Mapping[str, str],
         form: Iterable[tuple[str, str]] = (),
-        call_sid: str | None = None,
+        json: Any = None,
+        call_id: str | None = None,
     ) -> JournalEntry:
         """Write an entry dated now (real time); secrets in headers are replaced by "[redacted]"."""
         entry = JournalEntry(
@@ -80,7 +81,8 @@ class Journal:
                 name: "[redacted]" if name.lower() in _SECRET_HEADERS else value for name, value in headers.items()
             },
             form=group_form(form),
-            call_sid=call_sid,
+            json=json,
+            call_id=call_id,
         )
         self._entries.append(entry)
         return entry

@@ -4,6 +4,7 @@ Data only. How a carrier shows an outcome (its status words, SIP codes, error co
 """
 
 import math
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -190,9 +191,14 @@ SCENARIOS: tuple[Scenario, ...] = (
 )
 
 _BY_NUMBER = {scenario.number: scenario for scenario in SCENARIOS}
+_NUMBER = re.compile(r"(sips?:)?\+?(?P<digits>[0-9]+)(@.*)?")
 _DEFAULT = Scenario("", "any other number", "answered and completed")
 
 
-def find_scenario(number: str) -> Scenario:
-    """The scenario of a called number; a number outside the table answers and completes."""
-    return _BY_NUMBER.get(number, _DEFAULT)
+def find_scenario(destination: str) -> Scenario:
+    """The scenario of a called number, with or without its plus, or inside a SIP URI.
+
+    A destination outside the table answers and completes.
+    """
+    written = _NUMBER.fullmatch(destination)
+    return _BY_NUMBER.get(f"+{written['digits']}", _DEFAULT) if written else _DEFAULT

@@ -8,12 +8,13 @@ Nothing of what a carrier does is here. To add a carrier `name`:
    application keeps as its secret, plus whatever only the carrier itself knows; `carrier.keyed` sorts and checks them.
    Without accounts the carrier must still answer, with its own refusal of credentials.
 2. Add the class to `CARRIERS` below. Paths must not overlap; `owns` tells whose a path is, for the journal.
-3. In handlers, `request[JOURNAL_ENTRY].call_sid = …` notes the call; use `surroundings.journal` for what is sent out.
-4. Use what carriers have in common and copy none of it: `scenarios.find_scenario` (any way of writing the number: see
-   there), `clock.CallTimeline` for a call's own time, `placing` for the scenarios that spoil a create request,
-   `line.Line` for waiting and everything that breaks into it, `delivery.DeliveryOrder` for how events may arrive,
-   `webhooks.WebhookClient` for one journaled request to the application, `background.Background` for what runs beside
-   requests and ends with a reset, `documents` and `conversations` where TwiML or its sockets are spoken.
+3. In handlers, `request[JOURNAL_ENTRY].call_id = …` notes the call; use `surroundings.journal` for what is sent out.
+4. Use what carriers have in common and copy none of it: `scenarios.find_scenario` (also takes SIP URIs and numbers
+   without a plus), `clock.CallTimeline` for a call's own time, `placing.SpoiledPlacing` for the scenarios that spoil a
+   create request, `line.Line` for waiting and everything that breaks into it, `callee.wait_for_answer` for the ringing,
+   `delivery.DeliveryOrder` for how events may arrive, `webhooks.WebhookClient` for one journaled request to the
+   application, `background.Background` for what runs beside requests and ends with a reset, `documents` and
+   `conversations` (with a `session.CallSession` of the carrier's) where TwiML or its sockets are spoken.
 5. Tests give accounts as `SimulatedCarriers(accounts={"<name>": [{…}]})`, the command line as a file (`--accounts`).
 """
 

@@ -307,7 +307,7 @@ def test_no_reply_may_hide_a_call(carriers: SimulatedCarriers, client: Client) -
     call = client.calls.list(to="+15550100112")[0]
     assert wait_for_status(client, call.sid, "completed")
     entry = journal(carriers)[0]
-    assert (entry["status"], entry["call_sid"]) == (None, call.sid)
+    assert (entry["status"], entry["call_id"]) == (None, call.sid)
 
 
 def test_the_journal_shows_what_was_received_in_order_and_without_credentials(
@@ -318,7 +318,7 @@ def test_the_journal_shows_what_was_received_in_order_and_without_credentials(
     )
     client.calls(created.sid).fetch()
     first, second = [entry for entry in journal(carriers) if entry["direction"] == "in"]
-    assert (first["carrier"], first["method"], first["status"], first["call_sid"]) == (
+    assert (first["carrier"], first["method"], first["status"], first["call_id"]) == (
         "twilio",
         "POST",
         201,

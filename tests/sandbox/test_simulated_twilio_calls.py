@@ -454,7 +454,7 @@ def test_everything_sent_is_in_the_journal_with_its_reply(caller: Caller) -> Non
     caller.settled()
     sent = caller.sent()
     assert sorted(entry["path"] for entry in sent) == ["/status"] * 4 + ["/twiml"]
-    assert {entry["call_sid"] for entry in sent} == {call.sid}
+    assert {entry["call_id"] for entry in sent} == {call.sid}
     assert {entry["status"] for entry in sent} == {200, 204}
     assert all(entry["form"]["CallSid"] == call.sid and entry["carrier"] == "twilio" for entry in sent)
     assert [entry["at"] for entry in sent] == sorted(entry["at"] for entry in sent)

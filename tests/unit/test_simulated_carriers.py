@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from sandbox.carriers.clock import CallTimeline, SimulatedClock, SpeedError
+from sandbox.carriers.delivery import DeliveryOrder
 from sandbox.carriers.journal import Journal
-from sandbox.carriers.scenarios import SCENARIOS, find_scenario
+from sandbox.carriers.line import CallEnds, Line
+from sandbox.carriers.scenarios import SCENARIOS, Delivery, find_scenario
 from sandbox.carriers.twilio.calls import country_of, format_number, format_price
 from sandbox.carriers.twilio.errors import TwilioError
-from sandbox.carriers.twilio.line import CallEnds, Line
 from sandbox.carriers.twilio.parameters import group, parse_create, parse_update
 from sandbox.carriers.twilio.signature import compute_signature
 from sandbox.carriers.twilio.simulator import CallQueue
@@ -159,6 +160,45 @@ def test_scenario_numbers_are_unique_possible_and_not_valid() -> None:
 
 def test_any_other_number_answers() -> None:
     assert find_scenario("+15559876543").callee is find_scenario("+15550100101").callee
+
+
+@pytest.mark.parametrize(
+    "written", ["+15550100102", "15550100102", "sip:+15550100102@pbx.example", "sip:15550100102@pbx.example:5060;a=b"]
+)
+def test_a_scenario_is_found_however_a_carrier_writes_its_number(written: str) -> None:
+    assert find_scenario(written).name == "busy"
+
+
+@pytest.mark.parametrize("written", ["", "client:bob", "sip:bob@pbx.example", "+1555010010", "busy +15550100102"])
+def test_what_is_no_number_of_the_table_answers(written: str) -> None:
+    assert find_scenario(written).callee is find_scenario("+15550100101").callee
+
+
+def events_leaving(delivery: Delivery) -> list[str]:
+    """What leaves, of an answered call whose end is told in two events."""
+    order: DeliveryOrder[str] = DeliveryOrder(delivery)
+    return [
+        *order.departing("initiated"),
+        *order.departing("answered", overtaken=True),
+        *order.departing("hangup", terminal=True, last=False),
+        *order.departing("cost", terminal=True, last=True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("delivery", "leaving"),
+    [
+        (Delivery.IN_ORDER, "initiated answered hangup cost"),
+        (Delivery.DUPLICATED, "initiated initiated answered answered hangup hangup cost cost"),
+        (Delivery.REVERSED, "cost hangup answered initiated"),
+        (Delivery.LOST, ""),
+        (Delivery.ONLY_TERMINAL, "hangup cost"),
+        (Delivery.TERMINAL_LOST, "initiated answered"),
+        (Delivery.TERMINAL_BEFORE_RINGING, "initiated hangup answered cost"),
+    ],
+)
+def test_events_leave_as_the_scenario_says(delivery: Delivery, leaving: str) -> None:
+    assert events_leaving(delivery) == leaving.split()
 
 
 GOOD = {"To": "+15559876543", "From": "+15551234567", "Url": "https://e.test/twiml"}

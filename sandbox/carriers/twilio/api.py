@@ -1,11 +1,6 @@
 """Twilio's Calls API over HTTP: routes, authentication, replies, and the scenarios that spoil a create request."""
 
-import asyncio
-import contextlib
 import hmac
-import socket
-import struct
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
@@ -15,7 +10,7 @@ from aiohttp import BasicAuth, web
 
 from sandbox.carriers.carrier import JOURNAL_ENTRY, Account, Surroundings, keyed
 from sandbox.carriers.journal import JournalEntry
-from sandbox.carriers.scenarios import Placing, find_scenario
+from sandbox.carriers.placing import SpoiledPlacing
 from sandbox.carriers.twilio.call_filters import build_filters
 from sandbox.carriers.twilio.calls import API_VERSION, Call, event_to_json
 from sandbox.carriers.twilio.errors import (
@@ -37,8 +32,20 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PATH_PREFIX = f"/{API_VERSION}/"
 PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 1000
-NO_REPLY_SECONDS = 30.0
 _CALLS = f"/{API_VERSION}/Accounts/{{account_sid}}/Calls"
+
+
+class _Refusals:
+    """How Twilio refuses a call."""
+
+    def invalid_number(self, number: str) -> Exception:
+        return invalid_to(number)
+
+    def rate_limited(self) -> Exception:
+        return rate_limited()
+
+    def server_error(self) -> Exception:
+        return server_error()
 
 
 class TwilioApi:
@@ -50,6 +57,7 @@ class TwilioApi:
         by_sid = keyed(self.name, accounts, "account_sid", "auth_token")
         tokens = {sid: account["auth_token"] for sid, account in by_sid.items()}
         self._twilio = SimulatedTwilio(tokens, surroundings)
+        self._placing = SpoiledPlacing(_Refusals(), self._twilio.background)
 
     def owns(self, path: str) -> bool:
         """Everything under the API's version."""
@@ -58,6 +66,7 @@ class TwilioApi:
     async def reset(self) -> None:
         """Stop and forget every call."""
         await self._twilio.reset()
+        self._placing.reset()
 
     def routes(self) -> list[web.RouteDef]:
         """What the server has to route here."""
@@ -97,47 +106,13 @@ class TwilioApi:
     async def _create(self, request: web.Request) -> web.StreamResponse:
         form = group(await _form(request))
         account_sid = request.match_info["account_sid"]
-        placing = find_scenario(form.get("To", [""])[0]).placing
-        match placing:
-            case Placing.INVALID_NUMBER:
-                raise invalid_to(form["To"][0])
-            case Placing.RATE_LIMITED:
-                raise rate_limited()
-            case Placing.RATE_LIMITED_TWICE:
-                self._refuse_twice(account_sid, form["To"][0])
-            case Placing.SERVER_ERROR:
-                raise server_error()
-            case Placing.CONNECTION_RESET:
-                return _break_connection(request)
-            case _:
-                pass
-        call = self._twilio.place(account_sid, parse_create(form, self._twilio.owned_numbers))
-        _entry(request).call_sid = call.sid
-        match placing:
-            case Placing.SERVER_ERROR_BUT_PLACED:
-                raise server_error()
-            case Placing.CONNECTION_RESET_BUT_PLACED:
-                return _break_connection(request)
-            case Placing.NO_REPLY_BUT_PLACED:
-                await self._keep_waiting(request)
-                return _break_connection(request)
-            case _:
-                return _reply(call.to_json(), 201)
 
-    def _refuse_twice(self, account_sid: str, to: str) -> None:
-        key = (account_sid, to)
-        self._twilio.refusals[key] += 1
-        if self._twilio.refusals[key] <= 2:
-            raise rate_limited()
-        del self._twilio.refusals[key]
+        async def place() -> web.StreamResponse:
+            call = self._twilio.place(account_sid, parse_create(form, self._twilio.owned_numbers))
+            _entry(request).call_id = call.sid
+            return _reply(call.to_json(), 201)
 
-    async def _keep_waiting(self, request: web.Request) -> None:
-        """Say nothing until the client gives up, but no longer than any sensible client's timeout."""
-        stopping, give_up_at = self._twilio.stopping, time.monotonic() + NO_REPLY_SECONDS
-        while request.transport is not None and not request.transport.is_closing() and time.monotonic() < give_up_at:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), 0.1)
-                return
+        return await self._placing.answer(request, account_sid, form.get("To", [""])[0], place)
 
     async def _fetch(self, request: web.Request) -> web.StreamResponse:
         return _reply(self._call(request).to_json())
@@ -172,7 +147,7 @@ class TwilioApi:
         call = self._twilio.calls.find(request.match_info["account_sid"], request.match_info["sid"])
         if call is None:
             raise not_found(request.path)
-        _entry(request).call_sid = call.sid
+        _entry(request).call_id = call.sid
         return call
 
 
@@ -224,15 +199,3 @@ def _whole(request: web.Request, name: str, default: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise invalid_parameter(name, text, "a whole number")
     return int(text)
-
-
-def _break_connection(request: web.Request) -> web.StreamResponse:
-    """Reset the connection: the client gets no byte of a reply."""
-    if request.transport is not None:
-        tcp = request.transport.get_extra_info("socket")
-        if tcp is not None:
-            # A linger time of zero makes closing send RST instead of FIN.
-            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        request.transport.abort()
-    _entry(request).reply_lost = True
-    return web.Response(status=500)

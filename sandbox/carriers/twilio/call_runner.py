@@ -1,26 +1,39 @@
 """Living a call out: queued, initiated, ringing, answered or not, followed and ended, priced.
 
-Tells the story of one call in order; waiting is the line's, TwiML's meaning is `twiml`'s, requests are `webhooks`'.
+Tells the story of one call in order; waiting is the line's, TwiML's meaning is `documents`', requests are `webhooks`'.
 """
 
 import asyncio
 
+from sandbox.carriers.background import Spawn
+from sandbox.carriers.callee import wait_for_answer
 from sandbox.carriers.clock import SimulatedClock
+from sandbox.carriers.documents import CallRedirected, Instructions, follow_instructions
+from sandbox.carriers.line import CallEnds, Ending, Line
 from sandbox.carriers.scenarios import Callee
 from sandbox.carriers.twilio.calls import PRICE_PER_MINUTE_MICROS, Call
 from sandbox.carriers.twilio.errors import ASYNC_AMD_WITHOUT_CALLBACK, STATUS_CALLBACK_EVENTS_INVALID
-from sandbox.carriers.twilio.line import CallEnds, CallRedirected, Line
-from sandbox.carriers.twilio.parameters import Instructions
-from sandbox.carriers.twilio.session import CallSession
-from sandbox.carriers.twilio.status_callbacks import Spawn, StatusCallbacks
-from sandbox.carriers.twilio.twiml import Document, TwimlError, document_from_reply, follow, parse_document
-from sandbox.carriers.twilio.webhooks import Form, WebhookSender, standard_parameters
+from sandbox.carriers.twilio.session import TwilioSession
+from sandbox.carriers.twilio.status_callbacks import StatusCallbacks
+from sandbox.carriers.twilio.webhooks import WebhookSender
+from sandbox.carriers.webhooks import Form
 
 # Twilio rings about five seconds longer than Timeout says (docs of the Call resource).
 RING_TIMEOUT_BUFFER_SECONDS = 5.0
 CONNECTING_SECONDS = 1.0
-APOLOGY_SECONDS = 4.0
 PRICE_DELAY_SECONDS = 5.0
+
+# The final status and SIP code of each ending. Twilio has no word for a declined call; only the SIP code tells it.
+_ENDINGS = {
+    Ending.CALLEE_HUNG_UP: ("completed", 200),
+    Ending.APPLICATION_HUNG_UP: ("completed", 200),
+    Ending.TIME_LIMIT: ("completed", 200),
+    Ending.CANCELED: ("canceled", 487),
+    Ending.BUSY: ("busy", 486),
+    Ending.NO_ANSWER: ("no-answer", 487),
+    Ending.DECLINED: ("busy", 603),
+    Ending.UNREACHABLE: ("failed", 404),
+}
 
 # Machine detection: what each mode finds, and after how many seconds from the answer.
 _DETECTION = {
@@ -37,11 +50,10 @@ class CallRunner:
     def __init__(self, call: Call, clock: SimulatedClock, sender: WebhookSender, spawn: Spawn) -> None:
         self._call = call
         self._line = Line(call.timeline)
-        self._session = CallSession(call, self._line, sender, spawn)
+        self._session = TwilioSession(call, self._line, sender, spawn)
         self._callbacks = StatusCallbacks(call, sender, spawn)
         self._clock = clock
         self.over = asyncio.Event()
-        self._detection: Form = ()
         self._detection_begun = False
 
     async def run(self) -> None:
@@ -52,12 +64,14 @@ class CallRunner:
             await self._dial()
             await self._ring()
             await self._talk()
-            ending = CallEnds()
+            ending = Ending.APPLICATION_HUNG_UP
         except CallEnds as ended:
-            ending = ended
-        call.end(ending.status, ending.sip_response_code)
+            ending = ended.ending
+        status, sip_response_code = _ENDINGS[ending]
+        # A call that never left the queue met nobody who could give it a SIP code.
+        call.end(status, sip_response_code if call.start_time is not None else None)
         self.over.set()
-        self._callbacks.raise_event("completed", ending.status)
+        self._callbacks.raise_event("completed", status)
         if call.billed_minutes:
             await call.timeline.sleep(PRICE_DELAY_SECONDS)
             call.price_micros = call.billed_minutes * PRICE_PER_MINUTE_MICROS
@@ -65,13 +79,8 @@ class CallRunner:
 
     def hang_up(self) -> None:
         """End the call: canceled while it waits or rings, completed when it was answered."""
-        match self._call.status:
-            case "queued":
-                self._line.interrupt(CallEnds("canceled", None if self._call.start_time is None else 487))
-            case "ringing":
-                self._line.interrupt(CallEnds("canceled", 487))
-            case _:
-                self._line.interrupt(CallEnds())
+        answered = self._call.answered_at_elapsed is not None
+        self._line.interrupt(CallEnds(Ending.APPLICATION_HUNG_UP if answered else Ending.CANCELED))
 
     def redirect(self, instructions: Instructions) -> None:
         """Give an answered call new instructions."""
@@ -102,38 +111,37 @@ class CallRunner:
 
     async def _ring(self) -> None:
         """Ring until somebody answers. Raises CallEnds when nobody does."""
-        call, scenario = self._call, self._call.scenario
-        if scenario.callee is Callee.BUSY:
-            raise CallEnds("busy", 486)
-        if scenario.callee is Callee.UNREACHABLE:
-            raise CallEnds("failed", 404)
-        call.enter("ringing")
-        self._callbacks.raise_event("ringing", "ringing")
-        ring_timeout = call.parameters.timeout + RING_TIMEOUT_BUFFER_SECONDS
-        if scenario.callee is Callee.NO_ANSWER or scenario.rings_seconds > ring_timeout:
-            await self._line.wait(ring_timeout)
-            raise CallEnds("no-answer", 487)
-        await self._line.wait(scenario.rings_seconds)
-        if scenario.callee is Callee.REJECTS:
-            # Twilio has no word for a declined call; only the SIP code tells it from a busy one.
-            raise CallEnds("busy", 603)
+
+        def ringing() -> None:
+            self._call.enter("ringing")
+            self._callbacks.raise_event("ringing", "ringing")
+
+        ring_seconds_max = self._call.parameters.timeout + RING_TIMEOUT_BUFFER_SECONDS
+        await wait_for_answer(self._line, self._call.scenario, ring_seconds_max=ring_seconds_max, on_ringing=ringing)
 
     async def _talk(self) -> None:
         """From the answer to the last verb. Raises CallEnds."""
         call, parameters = self._call, self._call.parameters
         call.answered()
-        for seconds in (parameters.time_limit, call.scenario.hangs_up_after_seconds):
-            self._line.end_at(call.timeline.elapsed_seconds + seconds)
+        answered_at = call.timeline.elapsed_seconds
+        self._line.end_at(answered_at + parameters.time_limit)
+        self._line.end_at(answered_at + call.scenario.hangs_up_after_seconds, Ending.CALLEE_HUNG_UP)
         self._callbacks.raise_event("answered", "in-progress")
-        instructions: Instructions | None = parameters.instructions
-        while instructions is not None:
-            try:
-                if parameters.machine_detection and not self._detection_begun:
-                    self._detection_begun = True
-                    await self._detect_machine(parameters.machine_detection)
-                instructions = await self._follow(instructions)
-            except CallRedirected as redirected:
-                instructions = redirected.instructions
+        await follow_instructions(
+            parameters.instructions, self._session, fallback=self._fallback, first=self._detect_machine_once
+        )
+
+    def _fallback(self) -> Instructions | None:
+        parameters = self._call.parameters
+        if parameters.fallback_url is None:
+            return None
+        return Instructions(url=parameters.fallback_url, method=parameters.fallback_method)
+
+    async def _detect_machine_once(self) -> None:
+        mode = self._call.parameters.machine_detection
+        if mode and not self._detection_begun:
+            self._detection_begun = True
+            await self._detect_machine(mode)
 
     async def _detect_machine(self, mode: str) -> None:
         call, parameters = self._call, self._call.parameters
@@ -145,7 +153,7 @@ class CallRunner:
             return
         await self._line.wait(seconds)
         call.answered_by = answered_by
-        self._detection = _detection_parameters(answered_by, seconds)
+        self._session.detection = _detection_parameters(answered_by, seconds)
 
     async def _detect_beside_the_call(self, answered_by: str, seconds: float) -> None:
         call, parameters = self._call, self._call.parameters
@@ -162,31 +170,6 @@ class CallRunner:
             await self._session.sender.send(
                 call, parameters.async_amd_status_callback, parameters.async_amd_status_callback_method, form
             )
-
-    async def _follow(self, instructions: Instructions) -> Instructions | None:
-        """Obtain and follow one document; the next instructions. Raises LineInterrupted."""
-        try:
-            return await follow(await self._obtain(instructions), self._session)
-        except TwimlError as failure:
-            self._call.notify(failure.code, failure.text, url=failure.url, method=failure.method, body=failure.body)
-            parameters = self._call.parameters
-            if instructions.is_fallback or parameters.fallback_url is None:
-                # Twilio tells the callee that an application error has occurred, and hangs up.
-                await self._line.wait(APOLOGY_SECONDS)
-                raise CallEnds from None
-            return Instructions(
-                url=parameters.fallback_url,
-                method=parameters.fallback_method,
-                extra_parameters=(("ErrorCode", str(failure.code)), ("ErrorUrl", failure.url)),
-                is_fallback=True,
-            )
-
-    async def _obtain(self, instructions: Instructions) -> Document:
-        if instructions.url is None:
-            return parse_document(instructions.twiml or "", instructions)
-        form = (*standard_parameters(self._call), *self._detection, *instructions.extra_parameters)
-        sending = self._session.sender.send(self._call, instructions.url, instructions.method, form)
-        return document_from_reply(await self._line.attend(sending), instructions)
 
 
 def _detection_parameters(answered_by: str, seconds: float) -> Form:

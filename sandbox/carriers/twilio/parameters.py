@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import phonenumbers
 
+from sandbox.carriers.documents import Instructions
 from sandbox.carriers.twilio.errors import TwilioError, invalid_parameter, invalid_to
 
 CALL_EVENTS = ("initiated", "ringing", "answered", "completed")
@@ -27,17 +28,6 @@ _INTEGER = re.compile(r"[0-9]{1,9}")
 
 Form = Mapping[str, list[str]]
 Check = Callable[[str, str], None]
-
-
-@dataclass(frozen=True)
-class Instructions:
-    """Where a call's TwiML comes from: a document at a URL, or the document itself."""
-
-    url: str | None = None
-    method: str = "POST"
-    twiml: str | None = None
-    extra_parameters: tuple[tuple[str, str], ...] = ()
-    is_fallback: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-from collections import Counter
-from collections.abc import Coroutine
-from typing import Any
 
+from sandbox.carriers.background import Background
 from sandbox.carriers.carrier import Surroundings
 from sandbox.carriers.clock import CallTimeline, SimulatedClock
 from sandbox.carriers.scenarios import Scenario, find_scenario
@@ -40,14 +38,12 @@ class SimulatedTwilio:
         self.accounts = auth_tokens
         self.owned_numbers = surroundings.owned_numbers
         self.calls = CallStore()
-        self.stopping = asyncio.Event()
-        self.refusals: Counter[tuple[str, str]] = Counter()
+        self.background = Background()
         self._clock = surroundings.clock
         self._calls_per_second = surroundings.calls_per_second
-        self._sender = WebhookSender(surroundings.session, surroundings.journal, auth_tokens)
+        self._sender = WebhookSender(surroundings, auth_tokens)
         self._queues: dict[str, CallQueue] = {}
         self._runners: dict[str, CallRunner] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def place(self, account_sid: str, parameters: CallParameters) -> Call:
         """Queue a call and let it live."""
@@ -62,8 +58,8 @@ class SimulatedTwilio:
             queue_time_ms=round(queued_seconds * 1000),
         )
         self.calls.add(call)
-        runner = self._runners[call.sid] = CallRunner(call, self._clock, self._sender, self.spawn)
-        self.spawn(runner.run())
+        runner = self._runners[call.sid] = CallRunner(call, self._clock, self._sender, self.background.spawn)
+        self.background.spawn(runner.run())
         return call
 
     async def update(self, call: Call, update: CallUpdate) -> None:
@@ -92,24 +88,9 @@ class SimulatedTwilio:
         elif update.instructions is not None:
             runner.redirect(update.instructions)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run work in the background, until it is done or the simulator is reset."""
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def reset(self) -> None:
         """Stop and forget every call."""
-        # Wakes the requests that are being kept waiting for their reply.
-        self.stopping.set()
-        self.stopping = asyncio.Event()
-        while self._tasks:
-            tasks = set(self._tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-            self._tasks -= tasks
+        await self.background.stop()
         self.calls.clear()
         self._queues.clear()
         self._runners.clear()
-        self.refusals.clear()

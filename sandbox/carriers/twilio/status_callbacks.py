@@ -1,16 +1,15 @@
 """A call's status callbacks: which events were asked for, in which words, and how the scenario lets them arrive."""
 
 import uuid
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
 
-from sandbox.carriers.scenarios import Delivery
+from sandbox.carriers.background import Spawn
+from sandbox.carriers.delivery import DeliveryOrder
+from sandbox.carriers.faults import WEBHOOK_UNREACHABLE
 from sandbox.carriers.twilio.calls import Call, rfc2822
-from sandbox.carriers.twilio.errors import STATUS_CALLBACK_REFUSED, WEBHOOK_UNREACHABLE
-from sandbox.carriers.twilio.webhooks import Form, WebhookSender, standard_parameters
-
-Spawn = Callable[[Coroutine[Any, Any, None]], object]
+from sandbox.carriers.twilio.errors import STATUS_CALLBACK_REFUSED
+from sandbox.carriers.twilio.webhooks import WebhookSender, standard_parameters
+from sandbox.carriers.webhooks import Form
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class StatusCallbacks:
         self._sender = sender
         self._spawn = spawn
         self._sequence_number = 0
-        self._held: list[_Callback] = []
+        self._order: DeliveryOrder[_Callback] = DeliveryOrder(call.scenario.delivery)
 
     def raise_event(self, event: str, status: str) -> None:
         """Report initiated, ringing, answered or completed; `status` is the CallStatus to say."""
@@ -45,7 +44,7 @@ class StatusCallbacks:
             str(uuid.uuid4()),
         )
         self._sequence_number += 1
-        departing = self._departing(callback)
+        departing = self._order.departing(callback, terminal=event == "completed", overtaken=event == "ringing")
         if departing:
             self._spawn(self._deliver(departing))
 
@@ -65,37 +64,6 @@ class StatusCallbacks:
         if call.answered_by is not None:
             form.append(("AnsweredBy", call.answered_by))
         return tuple(form)
-
-    def _departing(self, callback: _Callback) -> list[_Callback]:
-        """The callbacks that leave now, in this order, one after the other's reply."""
-        terminal = callback.event == "completed"
-        departing = [callback]
-        match self._call.scenario.delivery:
-            case Delivery.IN_ORDER:
-                pass
-            case Delivery.DUPLICATED:
-                departing = [callback, callback]
-            case Delivery.LOST:
-                departing = []
-            case Delivery.ONLY_TERMINAL:
-                departing = departing if terminal else []
-            case Delivery.TERMINAL_LOST:
-                departing = [] if terminal else departing
-            case Delivery.REVERSED:
-                departing = self._hold(callback, release=terminal)
-            case Delivery.TERMINAL_BEFORE_RINGING:
-                if terminal:
-                    departing = self._hold(callback, release=True)
-                elif callback.event == "ringing":
-                    departing = self._hold(callback, release=False)
-        return departing
-
-    def _hold(self, callback: _Callback, *, release: bool) -> list[_Callback]:
-        self._held.append(callback)
-        if not release:
-            return []
-        held, self._held = self._held, []
-        return held[::-1]
 
     async def _deliver(self, callbacks: list[_Callback]) -> None:
         for callback in callbacks:

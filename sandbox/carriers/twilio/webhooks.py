@@ -3,20 +3,24 @@
 Knows how to deliver a form or open a WebSocket; not when, nor what the reply means.
 """
 
-import asyncio
 import time
 import uuid
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import aiohttp
-from yarl import URL
 
-from sandbox.carriers.journal import Journal
+from sandbox.carriers.carrier import Surroundings
 from sandbox.carriers.twilio.calls import API_VERSION, Call, WebhookEvent, country_of
 from sandbox.carriers.twilio.signature import compute_signature
-
-Form = tuple[tuple[str, str], ...]
+from sandbox.carriers.webhooks import (
+    Form,
+    WebhookClient,
+    WebhookReply,
+    WebhookRequest,
+    WebhookTimeouts,
+    without_fragment,
+)
 
 _USER_AGENT = "TwilioProxy/1.1"
 _POLICY_WORDS = frozenset({"4xx", "5xx", "ct", "rt", "all"})
@@ -56,21 +60,6 @@ class ConnectionOverrides:
         )
 
 
-@dataclass(frozen=True)
-class WebhookReply:
-    """What came of a webhook: a reply, or `status` None and the `failure` (ct or rt) that prevented one."""
-
-    status: int | None
-    content_type: str = ""
-    body: str = ""
-    failure: str | None = None
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether the application answered 2xx."""
-        return self.status is not None and 200 <= self.status < 300
-
-
 def standard_parameters(call: Call, *, status: str | None = None) -> Form:
     """The parameters that every voice request carries; `status` overrides the call's own."""
     to, from_ = call.parameters.to, call.parameters.from_
@@ -91,23 +80,11 @@ def standard_parameters(call: Call, *, status: str | None = None) -> Form:
     )
 
 
-@dataclass(frozen=True)
-class _Request:
-    """A signed request; `body` is what is posted of `form` (nothing, when a GET carries it in its URL)."""
-
-    method: str
-    url: str
-    headers: dict[str, str]
-    body: Form
-    form: Form
-
-
 class WebhookSender:
-    """Sends an account's webhooks over one HTTP session."""
+    """Sends the webhooks of all accounts."""
 
-    def __init__(self, session: aiohttp.ClientSession, journal: Journal, auth_tokens: dict[str, str]) -> None:
-        self._session = session
-        self._journal = journal
+    def __init__(self, surroundings: Surroundings, auth_tokens: dict[str, str]) -> None:
+        self._client = WebhookClient("twilio", surroundings)
         self._auth_tokens = auth_tokens
 
     async def send(self, call: Call, url: str, method: str, form: Form, token: str | None = None) -> WebhookReply:
@@ -120,31 +97,22 @@ class WebhookSender:
         request = self._request(call, url, method, form, token or str(uuid.uuid4()))
         attempts_left = overrides.retries
         while True:
-            reply = await self._attempt(call, request, overrides, give_up_at - time.monotonic())
+            timeouts = WebhookTimeouts(overrides.connect_seconds, overrides.read_seconds, give_up_at - time.monotonic())
+            reply = await self._attempt(call, request, form, timeouts)
             if attempts_left == 0 or _failure_of(reply) not in overrides.retry_on or time.monotonic() >= give_up_at:
                 return reply
             attempts_left -= 1
 
     async def _attempt(
-        self, call: Call, request: _Request, overrides: ConnectionOverrides, seconds: float
+        self, call: Call, request: WebhookRequest, form: Form, timeouts: WebhookTimeouts
     ) -> WebhookReply:
-        entry = self._journal.add(
-            carrier="twilio",
-            direction="out",
-            method=request.method,
-            url=request.url,
-            headers=request.headers,
-            form=request.body,
-            call_sid=call.sid,
-        )
         created_at, begun = call.timeline.now(), time.monotonic()
-        reply = await self._exchange(request, overrides, seconds)
-        entry.status, entry.error = reply.status, reply.failure
+        reply = await self._client.send(request, call.sid, timeouts)
         call.events.append(
             WebhookEvent(
                 url=request.url,
                 method=request.method,
-                form=request.form,
+                form=form,
                 created_at=created_at,
                 duration_ms=round((time.monotonic() - begun) * 1000),
                 response_code=reply.status,
@@ -154,68 +122,26 @@ class WebhookSender:
         )
         return reply
 
-    async def _exchange(self, request: _Request, overrides: ConnectionOverrides, seconds: float) -> WebhookReply:
-        timeout = aiohttp.ClientTimeout(
-            total=seconds, sock_connect=overrides.connect_seconds, sock_read=overrides.read_seconds
-        )
-        try:
-            async with self._session.request(
-                request.method,
-                URL(request.url, encoded=True),
-                data=urlencode(request.body).encode() if request.body else None,
-                headers=request.headers,
-                timeout=timeout,
-            ) as response:
-                raw = await response.read()
-                return WebhookReply(response.status, response.content_type, raw.decode("utf-8", "replace"))
-        except aiohttp.ConnectionTimeoutError:
-            return WebhookReply(None, failure="ct")
-        except TimeoutError:
-            return WebhookReply(None, failure="rt")
-        except aiohttp.ClientConnectorError:
-            return WebhookReply(None, failure="ct")
-        except (aiohttp.ClientError, ValueError, OSError):
-            # The connection stood but no HTTP reply came over it.
-            return WebhookReply(None, failure="rt")
-
-    def _request(self, call: Call, url: str, method: str, form: Form, token: str) -> _Request:
-        target, body = _target(url, form if method == "GET" else ()), () if method == "GET" else form
+    def _request(self, call: Call, url: str, method: str, form: Form, token: str) -> WebhookRequest:
+        target = without_fragment(url, form if method == "GET" else ())
+        posted = () if method == "GET" else form
         headers = {
-            "X-Twilio-Signature": compute_signature(self._auth_tokens[call.account_sid], target, body),
+            "X-Twilio-Signature": compute_signature(self._auth_tokens[call.account_sid], target, posted),
             "I-Twilio-Idempotency-Token": token,
             "User-Agent": _USER_AGENT,
             "Accept": "*/*",
         }
         if method == "POST":
             headers["Content-Type"] = "application/x-www-form-urlencoded; charset=UTF-8"
-        return _Request(method, target, headers, body, form)
+        return WebhookRequest(method, target, headers, urlencode(posted).encode(), posted)
 
     async def open_socket(self, call: Call, url: str) -> aiohttp.ClientWebSocketResponse | None:
         """Open a signed WebSocket; None when it cannot be opened."""
-        target = _target(url, ())
+        target = without_fragment(url)
         signature = compute_signature(self._auth_tokens[call.account_sid], target)
-        headers = {"X-Twilio-Signature": signature, "User-Agent": _USER_AGENT}
-        entry = self._journal.add(
-            carrier="twilio", direction="out", method="GET", url=target, headers=headers, call_sid=call.sid
+        return await self._client.open_socket(
+            target, {"X-Twilio-Signature": signature, "User-Agent": _USER_AGENT}, call.sid
         )
-        try:
-            async with asyncio.timeout(15):
-                socket = await self._session.ws_connect(URL(target, encoded=True), headers=headers)
-        except aiohttp.WSServerHandshakeError as error:
-            entry.status = error.status
-            return None
-        except (aiohttp.ClientError, ValueError, OSError, TimeoutError) as error:
-            entry.error = type(error).__name__
-            return None
-        entry.status = 101
-        return socket
-
-
-def _target(url: str, query: Form) -> str:
-    """The URL as called: without fragment, with a GET's parameters."""
-    scheme, netloc, path, old_query, _ = urlsplit(url)
-    new_query = "&".join(part for part in (old_query, urlencode(query)) if part)
-    return urlunsplit((scheme, netloc, path, new_query, ""))
 
 
 def _failure_of(reply: WebhookReply) -> str | None:

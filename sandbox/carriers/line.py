@@ -1,16 +1,17 @@
-"""An answered call's line: waiting on it, and everything that may break into the waiting.
+"""A call's line: waiting on it, and everything that may break into the waiting.
 
-The API hangs up or redirects, the callee hangs up, the time limit runs out: all of it reaches the verb that is being
-followed as an exception, at the moment it happens on the call's own time line.
+The application hangs up or redirects, the callee hangs up, the time limit runs out: all of it reaches whatever the call
+is doing as an exception, at the moment it happens on the call's own time line. In which words a carrier tells of an
+ending is the carrier's.
 """
 
 import asyncio
 import math
 from collections.abc import Coroutine
+from enum import Enum
 from typing import Any, TypeVar
 
 from sandbox.carriers.clock import CallTimeline
-from sandbox.carriers.twilio.parameters import Instructions
 
 T = TypeVar("T")
 
@@ -18,25 +19,29 @@ T = TypeVar("T")
 _ROUNDING_SECONDS = 1e-6
 
 
+class Ending(Enum):
+    """How a call ends."""
+
+    CALLEE_HUNG_UP = "the callee hung up"
+    APPLICATION_HUNG_UP = "the application hung up, or had nothing more to do"
+    TIME_LIMIT = "the call reached its time limit"
+    CANCELED = "the application hung up before an answer"
+    BUSY = "busy"
+    NO_ANSWER = "rang until the timeout"
+    DECLINED = "the callee declined"
+    UNREACHABLE = "there is no such number"
+
+
 class LineInterrupted(Exception):
     """Something broke into the call."""
 
 
 class CallEnds(LineInterrupted):
-    """The call is over; `status` is the final one."""
+    """The call is over."""
 
-    def __init__(self, status: str = "completed", sip_response_code: int | None = 200) -> None:
-        super().__init__(status)
-        self.status = status
-        self.sip_response_code = sip_response_code
-
-
-class CallRedirected(LineInterrupted):
-    """The API gave the call new instructions."""
-
-    def __init__(self, instructions: Instructions) -> None:
-        super().__init__("redirected")
-        self.instructions = instructions
+    def __init__(self, ending: Ending = Ending.APPLICATION_HUNG_UP) -> None:
+        super().__init__(ending.value)
+        self.ending = ending
 
 
 class Line:
@@ -45,13 +50,15 @@ class Line:
     def __init__(self, timeline: CallTimeline) -> None:
         self.timeline = timeline
         self._ends_at_elapsed = math.inf
+        self._ending = Ending.TIME_LIMIT
         self._end_moved = asyncio.Event()
         self._interruption: asyncio.Future[LineInterrupted] = asyncio.get_running_loop().create_future()
 
-    def end_at(self, elapsed_seconds: float) -> None:
-        """The call ends, as completed, at this moment of its time line at the latest."""
-        self._ends_at_elapsed = min(self._ends_at_elapsed, elapsed_seconds)
-        self._end_moved.set()
+    def end_at(self, elapsed_seconds: float, ending: Ending = Ending.TIME_LIMIT) -> None:
+        """The call ends at this moment of its time line at the latest."""
+        if elapsed_seconds < self._ends_at_elapsed:
+            self._ends_at_elapsed, self._ending = elapsed_seconds, ending
+            self._end_moved.set()
 
     def interrupt(self, interruption: LineInterrupted) -> None:
         """Break into whatever the call is doing; the first one to come wins."""
@@ -73,7 +80,7 @@ class Line:
             if until is not None and until.done():
                 return True
             if self._reached(self._ends_at_elapsed):
-                raise CallEnds
+                raise CallEnds(self._ending)
             if self._reached(over_at):
                 return False
 
@@ -86,7 +93,7 @@ class Line:
         with self.timeline.real_time():
             await self._race(task)
         if self._reached(self._ends_at_elapsed):
-            raise CallEnds
+            raise CallEnds(self._ending)
         return task.result()
 
     async def _race(self, task: "asyncio.Future[Any]", *others: "asyncio.Future[Any] | None") -> None:

@@ -1,6 +1,7 @@
-"""Following TwiML: reads a document and does what its verbs say, one after the other.
+"""Following TwiML: fetches documents and does what their verbs say, one after the other.
 
-Fetching the document is the call runner's; the two sides of a WebSocket are in `conversations`.
+TeXML is the same language as far as the simulated carriers speak it. The two sides of a WebSocket are in
+`conversations`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,15 +10,15 @@ from typing import Final
 from urllib.parse import urljoin
 from xml.etree import ElementTree
 
-from sandbox.carriers.twilio.conversations import SessionReport, converse_over_relay, converse_over_stream
-from sandbox.carriers.twilio.errors import TWIML_CONTENT_TYPE, TWIML_UNREADABLE, WEBHOOK_UNREACHABLE
-from sandbox.carriers.twilio.line import CallEnds, Line
-from sandbox.carriers.twilio.parameters import Instructions
-from sandbox.carriers.twilio.session import CallSession
-from sandbox.carriers.twilio.webhooks import WebhookReply, standard_parameters
+from sandbox.carriers.conversations import begin_report, converse_over_relay, converse_over_stream
+from sandbox.carriers.faults import TWIML_CONTENT_TYPE, TWIML_UNREADABLE, WEBHOOK_UNREACHABLE
+from sandbox.carriers.line import CallEnds, Line, LineInterrupted
+from sandbox.carriers.session import CallSession
+from sandbox.carriers.webhooks import Form, WebhookReply
 
 Element = ElementTree.Element
 
+APOLOGY_SECONDS = 4.0
 WORDS_PER_SECOND = 2.5
 SAY_OVERHEAD_SECONDS = 0.5
 PLAY_SECONDS = 5.0
@@ -26,8 +27,27 @@ GATHER_TIMEOUT_SECONDS_DEFAULT = 5.0
 _XML_TYPES = frozenset({"text/xml", "application/xml", "text/html"})
 
 
+@dataclass(frozen=True)
+class Instructions:
+    """Where a call's document comes from: a URL, or the document itself."""
+
+    url: str | None = None
+    method: str = "POST"
+    twiml: str | None = None
+    extra_parameters: Form = ()
+    is_fallback: bool = False
+
+
+class CallRedirected(LineInterrupted):
+    """The application gave the call new instructions."""
+
+    def __init__(self, instructions: Instructions) -> None:
+        super().__init__("redirected")
+        self.instructions = instructions
+
+
 class TwimlError(Exception):
-    """A document could not be fetched or followed; `code` is Twilio's error code."""
+    """A document could not be fetched or followed; `code` is one of `faults`."""
 
     def __init__(self, code: int, text: str, *, url: str = "", method: str = "POST", body: str = "") -> None:
         super().__init__(text)
@@ -48,6 +68,54 @@ class Document:
     def absolute(self, url: str) -> str:
         """Resolve a URL named in the document."""
         return urljoin(self.source.url or "", url.strip())
+
+
+async def follow_instructions(
+    instructions: Instructions,
+    session: CallSession,
+    *,
+    fallback: Callable[[], Instructions | None],
+    first: Callable[[], Awaitable[None]],
+) -> None:
+    """Fetch and follow one document after the other, until the verbs run out.
+
+    `first` is awaited before a document is fetched, where a redirect may already break in; `fallback` is where to turn
+    when a document fails. Raises CallEnds.
+    """
+    following: Instructions | None = instructions
+    while following is not None:
+        try:
+            await first()
+            following = await _follow_or_fall_back(following, session, fallback)
+        except CallRedirected as redirected:
+            following = redirected.instructions
+
+
+async def _follow_or_fall_back(
+    instructions: Instructions, session: CallSession, fallback: Callable[[], Instructions | None]
+) -> Instructions | None:
+    try:
+        return await follow(await _obtain(instructions, session), session)
+    except TwimlError as failure:
+        session.notify(failure.code, failure.text, url=failure.url, method=failure.method, body=failure.body)
+        turn_to = None if instructions.is_fallback else fallback()
+        if turn_to is None or turn_to.url is None:
+            # The callee is told that an application error has occurred, and the call ends.
+            await session.line.wait(APOLOGY_SECONDS)
+            raise CallEnds from None
+        return Instructions(
+            url=turn_to.url,
+            method=turn_to.method,
+            extra_parameters=(("ErrorCode", str(failure.code)), ("ErrorUrl", failure.url)),
+            is_fallback=True,
+        )
+
+
+async def _obtain(instructions: Instructions, session: CallSession) -> Document:
+    if instructions.url is None:
+        return parse_document(instructions.twiml or "", instructions)
+    asking = session.request(instructions.url, instructions.method, instructions.extra_parameters)
+    return document_from_reply(await session.line.attend(asking), instructions)
 
 
 def document_from_reply(reply: WebhookReply, source: Instructions) -> Document:
@@ -95,7 +163,7 @@ async def follow(document: Document, session: CallSession) -> Instructions | Non
         follow_verb = _VERBS.get(verb.tag)
         if follow_verb is None:
             raise TwimlError(
-                TWIML_UNREADABLE, f"The simulated Twilio follows no <{verb.tag}>", url=document.source.url or ""
+                TWIML_UNREADABLE, f"The simulated carriers follow no <{verb.tag}>", url=document.source.url or ""
             )
         next_instructions = await follow_verb(document, verb, session)
         if next_instructions is not None:
@@ -146,24 +214,27 @@ async def _connect(document: Document, verb: Element, session: CallSession) -> I
     converse = {"ConversationRelay": converse_over_relay, "Stream": converse_over_stream}
     if len(nouns) != 1 or nouns[0].tag not in converse:
         raise TwimlError(TWIML_UNREADABLE, "<Connect> must hold exactly one <ConversationRelay> or <Stream>")
-    report = SessionReport(begun_at_elapsed=session.line.timeline.elapsed_seconds)
+    report = begin_report(session)
     try:
-        await converse[nouns[0].tag](nouns[0], session, report)
+        await converse[nouns[0].tag](nouns[0].get("url", ""), _custom_parameters(nouns[0]), session, report)
     except CallEnds:
         # The callee is gone, but the application still learns how the session went; its answer has no one to hear it.
         action = _action(document, verb, report.parameters(session.line.timeline))
         if action is not None and action.url is not None:
-            form = (*standard_parameters(session.call, status="completed"), *action.extra_parameters)
-            session.spawn(_send_and_forget(session, action.url, action.method, form))
+            session.spawn(_tell(session, action.url, action.method, action.extra_parameters))
         raise
     return _action(document, verb, report.parameters(session.line.timeline))
 
 
-async def _send_and_forget(session: CallSession, url: str, method: str, form: tuple[tuple[str, str], ...]) -> None:
-    await session.sender.send(session.call, url, method, form)
+async def _tell(session: CallSession, url: str, method: str, parameters: Form) -> None:
+    await session.request(url, method, parameters, status="completed")
 
 
-def _action(document: Document, verb: Element, parameters: tuple[tuple[str, str], ...]) -> Instructions | None:
+def _custom_parameters(noun: Element) -> dict[str, str]:
+    return {child.get("name", ""): child.get("value", "") for child in noun if child.tag == "Parameter"}
+
+
+def _action(document: Document, verb: Element, parameters: Form) -> Instructions | None:
     action = verb.get("action")
     if action is None:
         return None
