@@ -49,7 +49,7 @@ def to_call_event(fields: Mapping[str, str], received_at: datetime) -> CallEvent
         carrier_status=fields.get("failure_reason" if kind == FAILURE else "status", kind),
         status=status,
         occurred_at=_occurred_at(fields, status, received_at),
-        duration_seconds=_duration_seconds(fields) if status.is_terminal else None,
+        duration_seconds=duration_seconds(fields) if status.is_terminal else None,
         sip_response_code=_integer(fields.get("sip_response_code")),
         answered_by="machine" if is_voicemail else None,
         answered_by_raw=_VOICEMAIL if is_voicemail else None,
@@ -57,6 +57,16 @@ def to_call_event(fields: Mapping[str, str], received_at: datetime) -> CallEvent
         carrier_cost_currency=currency,
         is_final_record=kind == RESOURCE and status.is_terminal,
     )
+
+
+def duration_seconds(fields: Mapping[str, str]) -> int | None:
+    """The whole seconds that the fields state."""
+    return _integer(fields.get("call_duration_secs", "").partition(".")[0])
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """Read one of ElevenLabs' times (unix seconds); None when it is absent or 0."""
+    return datetime.fromtimestamp(int(text), UTC) if text and int(text) else None
 
 
 def _status(fields: Mapping[str, str]) -> CallStatus:
@@ -72,19 +82,19 @@ def _status(fields: Mapping[str, str]) -> CallStatus:
     if not status.is_terminal:
         return status
     # "failed" may be said of the agent or of its analysis: who was connected has had a call.
-    if _duration_seconds(fields):
+    if duration_seconds(fields):
         return CallStatus.COMPLETED
     return UNANSWERED.get(fields.get("call_result", ""), status)
 
 
 def _occurred_at(fields: Mapping[str, str], status: CallStatus, received_at: datetime) -> datetime | None:
     """When the status began: the conversation's start or end, else the time of the webhook."""
-    started_at, seconds = _time(fields.get("start_time_unix_secs")), _duration_seconds(fields)
+    started_at, seconds = parse_time(fields.get("start_time_unix_secs")), duration_seconds(fields)
     stated = started_at if status is CallStatus.IN_PROGRESS else None
     if status.is_terminal and started_at is not None and seconds is not None:
         stated = started_at + timedelta(seconds=seconds)
     elif status.is_terminal:
-        stated = _time(fields.get("event_timestamp"))
+        stated = parse_time(fields.get("event_timestamp"))
     return min(stated, received_at) if stated else None
 
 
@@ -103,18 +113,6 @@ def _cost(fields: Mapping[str, str]) -> tuple[str | None, str | None]:
         return fiat, "USD"
     credits_ = fields.get("cost")
     return credits_, "credits" if credits_ else None
-
-
-def _duration_seconds(fields: Mapping[str, str]) -> int | None:
-    return _integer(fields.get("call_duration_secs", "").partition(".")[0])
-
-
-def _time(text: str | None) -> datetime | None:
-    seconds = _integer(text)
-    try:
-        return datetime.fromtimestamp(seconds, UTC) if seconds else None
-    except (ValueError, OverflowError, OSError):  # a year beyond the calendar
-        return None
 
 
 def _integer(text: str | None) -> int | None:

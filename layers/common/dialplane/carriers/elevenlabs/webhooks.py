@@ -28,15 +28,14 @@ RESOURCE = "conversation"
 """The ``type`` of fields that we read from a conversation instead of receiving them."""
 
 _TOLERANCE_SECONDS = 30 * 60
-_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+_TIMESTAMP = re.compile(r"[0-9]{1,10}")
 _ID = r"[A-Za-z0-9_-]{1,128}"
 _WORD = r"[A-Za-z][A-Za-z_-]{0,39}"
-_NUMBER = r"[0-9]{1,12}"
-_DECIMAL = r"[0-9]{1,9}(\.[0-9]{1,18})?"
+_DECIMAL = r"[0-9]{1,7}(\.[0-9]{1,18})?"
 # The allow-list. What does not match its pattern stays behind, and the rest of the report still counts.
 _FIELDS = {
     "type": re.compile(_WORD),
-    "event_timestamp": re.compile(_NUMBER),
+    "event_timestamp": _TIMESTAMP,
     "conversation_id": re.compile(_ID),
     "call_sid": re.compile(_ID),
     "status": re.compile(_WORD),
@@ -45,9 +44,9 @@ _FIELDS = {
     "failure_reason": re.compile(_WORD),
     "carrier_status": re.compile(_WORD),
     "sip_response_code": re.compile(r"[1-6][0-9]{2}"),
-    "start_time_unix_secs": re.compile(_NUMBER),
+    "start_time_unix_secs": _TIMESTAMP,
     "call_duration_secs": re.compile(_DECIMAL),
-    "cost": re.compile(_NUMBER),
+    "cost": re.compile(_DECIMAL),
     "cost_fiat": re.compile(_DECIMAL),
 }
 
