@@ -9,42 +9,93 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from cli.documents import carrier_account_document, number_document
-from cli.output import CommandFailed, JsonOption, StackOption, show
+from cli.output import CommandFailed, JsonOption, StackOption, show, show_all
 from cli.stack import Stack
+from dialplane.carriers.contract import Credential
+from dialplane.carriers.registry import CARRIERS, TRAITS, credentials_of
+from dialplane.domain.accounts import CarrierAccount
+from dialplane.runtime.callback_urls import STATUS, CallbackAddress
 
 carrier_account = typer.Typer(no_args_is_help=True, help="Accounts with carriers.")
 number = typer.Typer(no_args_is_help=True, help="Numbers to call from.")
 
-_VARIABLES = {"account_sid": "TWILIO_ACCOUNT_SID", "auth_token": "TWILIO_AUTH_TOKEN"}  # as Twilio's own tools name them
 OrganizationOption = Annotated[str, typer.Option("--organization", help="Id of the organization (org_…).")]
 
 
-@carrier_account.command("create")
+class _CreateCommand(TyperCommand):
+    """A command whose help ends with what each carrier's secret holds, as the carriers' packages say."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self.help = "\n\n".join([self.help or "", *(_needs(carrier) for carrier in TRAITS)])
+        super().format_help(ctx, formatter)
+
+
+@carrier_account.command("create", cls=_CreateCommand)
 def create_carrier_account(
     *,
     organization_id: OrganizationOption,
     name: Annotated[str, typer.Option(help="Name of the account.")] = "Main account",
-    carrier: Annotated[str, typer.Option(help="The carrier.")] = "twilio",
+    carrier: Annotated[str, typer.Option(help=f"One of {', '.join(TRAITS)}.")] = "twilio",
+    credential_file: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=PATH of a credential that lies in a file, such as private_key=private.key; repeat for more."
+        ),
+    ] = None,
     api_base_url: Annotated[
         str | None, typer.Option(help="Address of the carrier's API if it is not the usual one: a region, a simulator.")
+    ] = None,
+    calls_per_second: Annotated[
+        int | None, typer.Option(help="How many dials a second the carrier takes; left to the carrier by default.")
     ] = None,
     stack: StackOption = "dialplane",
     as_json: JsonOption = False,
 ) -> None:
     """Create an account with a carrier and store its credentials.
 
-    They are taken from TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, asked for on a terminal, or else read from standard
-    input as {"account_sid": "AC…", "auth_token": "…"}.
+    They are taken from environment variables and --credential-file; what is missing then is asked for on a terminal,
+    or else read from standard input as a JSON object such as {"account_sid": "AC…", "auth_token": "…"}.
     """
     found = Stack.find(stack)
-    secret = _credentials() | ({"api_base_url": api_base_url} if api_base_url else {})
-    created = found.provision.create_carrier_account(organization_id, carrier=carrier, name=name, secret=secret)
-    show(carrier_account_document(created), as_json=as_json)
+    secret = _secret(carrier, credential_file or []) | ({"api_base_url": api_base_url} if api_base_url else {})
+    created = found.provision.create_carrier_account(
+        organization_id, carrier=carrier, name=name, secret=secret, calls_per_second=calls_per_second
+    )
+    show(_shown(created, found), as_json=as_json)
+
+
+@carrier_account.command("list")
+def list_carrier_accounts(
+    *,
+    organization_id: OrganizationOption,
+    stack: StackOption = "dialplane",
+    as_json: JsonOption = False,
+) -> None:
+    """List an organization's accounts with carriers."""
+    entities = Stack.find(stack).provision.entities(organization_id)
+    accounts = [carrier_account_document(each) for each in entities if isinstance(each, CarrierAccount)]
+    show_all("carrier_accounts", accounts, as_json=as_json)
+
+
+@carrier_account.command("show")
+def show_carrier_account(
+    *,
+    account_id: Annotated[str, typer.Argument(help="Id of the account (acct_…).")],
+    organization_id: OrganizationOption,
+    stack: StackOption = "dialplane",
+    as_json: JsonOption = False,
+) -> None:
+    """Show an account with a carrier. Never shows a credential."""
+    found = Stack.find(stack)
+    show(_shown(found.provision.carrier_account(organization_id, account_id), found), as_json=as_json)
 
 
 @number.command("put")
@@ -68,20 +119,62 @@ def put_number(
     show(number_document(put), as_json=as_json)
 
 
-def _credentials() -> dict[str, str]:
-    from_environment = {name: os.environ.get(variable, "") for name, variable in _VARIABLES.items()}
-    if all(from_environment.values()):
-        return from_environment
+def _shown(account: CarrierAccount, stack: Stack) -> dict[str, Any]:
+    """The account, with the address to enter at a carrier that is not told one with each call."""
+    document = carrier_account_document(account)
+    if TRAITS[account.carrier].calls_back_per_account:
+        address = CallbackAddress(STATUS, account.carrier, account.organization_id, account.id)
+        document["callback_url"] = address.url(stack.output("PublicBaseUrl"))
+    return document
+
+
+def _variable(carrier: str, credential: Credential) -> str:
+    return f"{carrier}_{credential.name}".upper().replace("-", "_")
+
+
+def _needs(carrier: str) -> str:
+    """One paragraph of the help: a carrier's environment variables."""
+    credentials = credentials_of(carrier)
+    required = ", ".join(_variable(carrier, each) for each in credentials if each.is_required)
+    optional = ", ".join(_variable(carrier, each) for each in credentials if not each.is_required)
+    return f"{carrier} ({TRAITS[carrier].display_name}): {required}" + (f"; optional {optional}" if optional else "")
+
+
+def _secret(carrier: str, files: Sequence[str]) -> dict[str, str]:
+    if carrier not in CARRIERS:
+        raise CommandFailed(f"--carrier is {carrier!r}; it must be one of {', '.join(TRAITS)}.")
+    credentials = credentials_of(carrier)
+    secret = {each.name: os.environ.get(_variable(carrier, each), "") for each in credentials}
+    secret = {name: value for name, value in secret.items() if value} | _from_files(files)
+    missing = [each for each in credentials if each.is_required and not secret.get(each.name)]
+    if not missing:
+        return secret
     if sys.stdin.isatty():
-        return {
-            "account_sid": from_environment["account_sid"] or typer.prompt("Account SID"),
-            "auth_token": from_environment["auth_token"] or typer.prompt("Auth token", hide_input=True),
-        }
+        asked = {each.name: typer.prompt(f"{each.name} ({each.where})", hide_input=True) for each in missing}
+        return secret | asked
+    return secret | _from_standard_input(carrier, missing)
+
+
+def _from_files(files: Sequence[str]) -> dict[str, str]:
+    secret = {}
+    for file in files:
+        name, _, path = file.partition("=")
+        try:
+            secret[name] = Path(path).read_text("utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise CommandFailed(
+                f"--credential-file is {file!r}; it must be NAME=PATH of a file with text ({type(error).__name__})."
+            ) from error
+    return secret
+
+
+def _from_standard_input(carrier: str, missing: Sequence[Credential]) -> dict[str, str]:
     try:
         given = json.loads(sys.stdin.read())
-        return {name: str(given[name]) for name in _VARIABLES}
-    except (ValueError, KeyError, TypeError) as error:
-        raise CommandFailed(
-            f"No credentials. Set {' and '.join(_VARIABLES.values())}, or give standard input "
-            '{"account_sid": "AC…", "auth_token": "…"}.'
-        ) from error
+        if all(given[each.name] for each in missing):
+            return {str(name): str(value) for name, value in given.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    wanted = " ".join(f"Set {_variable(carrier, each)}: {each.where}" for each in missing)
+    names = ", ".join(f'"{each.name}": "…"' for each in missing)
+    raise CommandFailed(f"Credentials are missing. {wanted} Or give standard input {{{names}}}.")

@@ -70,6 +70,7 @@ def carrier_account_document(account: CarrierAccount) -> dict[str, Any]:
         "id": account.id,
         "name": account.name,
         "carrier": account.carrier,
+        "calls_per_second": account.calls_per_second,
         "created_at": to_text(account.created_at),
     }
 

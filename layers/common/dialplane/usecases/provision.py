@@ -184,14 +184,27 @@ class ProvisionUseCase:
         return assistant
 
     def create_carrier_account(
-        self, organization_id: str, *, carrier: str, name: str, secret: Mapping[str, str]
+        self,
+        organization_id: str,
+        *,
+        carrier: str,
+        name: str,
+        secret: Mapping[str, str],
+        calls_per_second: int | None = None,
     ) -> CarrierAccount:
         """An account with a carrier. Its credentials go to the secret store and nowhere else."""
         self.check_credentials(carrier, secret)
         _check_name(name)
+        if calls_per_second is not None:
+            _check_at_least(1, calls_per_second=calls_per_second)
         self.organization(organization_id)
         account = CarrierAccount(
-            id=new_id("acct"), organization_id=organization_id, carrier=carrier, name=name, created_at=self.now()
+            id=new_id("acct"),
+            organization_id=organization_id,
+            carrier=carrier,
+            name=name,
+            created_at=self.now(),
+            calls_per_second=calls_per_second,
         )
         # The secret first: an account without one would refuse calls, a secret without an account is never read.
         self.secrets.put(organization_id, account.id, secret)
