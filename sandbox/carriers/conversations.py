@@ -24,7 +24,7 @@ from sandbox.carriers.faults import (
     STREAM_HANDSHAKE_FAILED,
 )
 from sandbox.carriers.line import CallEnds, Ending
-from sandbox.carriers.session import CallSession
+from sandbox.carriers.session import CallSession, Talk
 
 CALLEE_SAYS = "Hello, who is calling?"
 LISTENS_FIRST_SECONDS = 2.0
@@ -88,7 +88,7 @@ async def converse_over_relay(
     async def speak() -> None:
         await socket.send_json({"type": "prompt", "voicePrompt": CALLEE_SAYS, "lang": "en-US", "last": True})
 
-    ended_by_application = await _converse(session, socket, on_frame=on_frame, callee_speaks=speak)
+    ended_by_application = await converse(session, socket, on_frame=on_frame, callee_speaks=speak)
     if not ended_by_application:
         report.fail(RELAY_CLOSED_BY_APPLICATION, "The WebSocket was closed without an end message")
         session.notify(RELAY_CLOSED_BY_APPLICATION, report.error_message, url=url, method="GET")
@@ -114,7 +114,7 @@ async def converse_over_stream(
         return False
 
     try:
-        await _converse(
+        await converse(
             session, socket, on_frame=on_frame, callee_speaks=stream.send_silence, every=MEDIA_FRAME_SECONDS
         )
     except CallEnds:
@@ -123,8 +123,8 @@ async def converse_over_stream(
     report.status = "ended"
 
 
-async def _converse(
-    session: CallSession,
+async def converse(
+    session: Talk,
     socket: aiohttp.ClientWebSocketResponse,
     *,
     on_frame: Callable[[Any], Awaitable[bool]],

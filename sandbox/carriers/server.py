@@ -32,6 +32,7 @@ from sandbox.carriers.clock import SimulatedClock, SpeedError
 from sandbox.carriers.journal import Journal, group_form
 from sandbox.carriers.scenarios import SCENARIOS
 from sandbox.carriers.twilio.api import TwilioApi
+from sandbox.carriers.vonage.api import VonageApi
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -40,6 +41,7 @@ REQUEST_MAX_BYTES = 1_048_576
 
 CARRIERS: Final[Mapping[str, Callable[[Sequence[Account], Surroundings], SimulatedCarrier]]] = {
     "twilio": TwilioApi,
+    "vonage": VonageApi,
 }
 
 

@@ -30,8 +30,8 @@ class MediaStream(Protocol):
         """The last frame."""
 
 
-class CallSession(Protocol):
-    """One answered call being lived out."""
+class Talk(Protocol):
+    """What holding any conversation needs."""
 
     @property
     def line(self) -> Line:
@@ -44,6 +44,10 @@ class CallSession(Protocol):
     @property
     def talks_seconds(self) -> float:
         """For how long the callee talks before hanging up."""
+
+
+class CallSession(Talk, Protocol):
+    """One answered call being lived out."""
 
     def notify(self, code: int, text: str, *, url: str = "", method: str = "POST", body: str = "") -> None:
         """Log an error or warning about the call."""
