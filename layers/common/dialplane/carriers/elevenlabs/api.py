@@ -226,9 +226,14 @@ def open_api(credentials: CarrierCredentials, *, timeout_seconds: float) -> Elev
 
 
 def _open_twilio(credentials: CarrierCredentials, *, timeout_seconds: float) -> CarrierApi | None:
-    prefix = "twilio_"
-    own = {name.removeprefix(prefix): value for name, value in credentials.items() if name.startswith(prefix)}
-    return twilio.open_api(CarrierCredentials(own), timeout_seconds=timeout_seconds) if own else None
+    if not {"twilio_account_sid", "twilio_auth_token"} & credentials.keys():
+        return None
+    secret = {
+        "account_sid": credentials["twilio_account_sid"],
+        "auth_token": credentials["twilio_auth_token"],
+        "api_base_url": credentials.get("twilio_api_base_url") or "",
+    }
+    return twilio.open_api(CarrierCredentials(secret), timeout_seconds=timeout_seconds)
 
 
 def _create_body(request: DialRequest) -> dict[str, Any]:
