@@ -1,36 +1,116 @@
-"""POST /calls/initiate: a request in a dialect's words to a call.
+"""Every route that asks for a call: a request in a dialect's words to a call, in that dialect's words back.
 
 Composes the use case for this function and turns HTTP into its command; every rule is elsewhere.
 """
 
 from __future__ import annotations
 
+import json
+import re
+import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from dialplane.aws.client import AwsClient, HttpAwsClient
-from dialplane.carriers.registry import open_carrier
-from dialplane.dialects.burki import answers, requests
+from dialplane.carriers.registry import ENGINES
 from dialplane.dialects.contract import Arrival
+from dialplane.dialects.registry import answers_of, dialect_of, requests_of
 from dialplane.domain.accounts import PresentedKey
-from dialplane.domain.errors import CarrierUnavailable, DialplaneError, FieldsInvalid
+from dialplane.domain.calls import Call
+from dialplane.domain.errors import DialplaneError, FieldsInvalid
 from dialplane.domain.idempotency import IdempotencyKey
 from dialplane.dynamodb.admissions import AdmissionStore
-from dialplane.dynamodb.calls import CallStore
-from dialplane.dynamodb.settlements import SettlementStore
+from dialplane.dynamodb.pacing import PaceStore
+from dialplane.dynamodb.sessions import SESSION_LIFETIME, SessionStore
 from dialplane.runtime import clock
-from dialplane.runtime.callback_urls import callback_urls
-from dialplane.runtime.carrier_accounts import CarrierAccounts
+from dialplane.runtime.dialing import build_dialing
 from dialplane.runtime.documents import dry_run_document
 from dialplane.runtime.entry import serve
 from dialplane.runtime.http import HttpRequest, HttpResponse, json_response
+from dialplane.runtime.problems import refusal
 from dialplane.runtime.settings import Settings
-from dialplane.usecases.initiate_call import CARRIER_TIMEOUT, Carrier, InitiateCallUseCase
+from dialplane.usecases.initiate_call import InitiateCallUseCase
 
-_ROUTE = "POST /calls/initiate"
+_CONTEXT_ROUTE = "POST /api/context"
+_CALL_ROUTE_OF_CONTEXT = "POST /api/call"
+_COOKIE = "dialplane_session"
+_SESSION_ID = re.compile(r"[A-Za-z0-9_-]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class InitiateEndpoint:
+    """Places calls for every dialect, and keeps what one of them says in advance."""
+
+    use_case: InitiateCallUseCase
+    sessions: SessionStore
+    now: Callable[[], datetime]
+
+    def respond(self, request: HttpRequest) -> HttpResponse:
+        """The call, what placing it would do, or the refusal: in the words of the dialect that the request speaks."""
+        route = f"{request.method} {request.path}"
+        is_context = route == _CONTEXT_ROUTE
+        call_route = _CALL_ROUTE_OF_CONTEXT if is_context else route
+        dialect = dialect_of(call_route, {})
+        try:
+            body = request.json_object()
+            dialect = dialect_of(call_route, body)
+            return self._keep_context(request, body) if is_context else self._place(request, route, dialect, body)
+        except Exception as error:
+            return refusal(error, request, answers_of(dialect))
+
+    def _place(self, request: HttpRequest, route: str, dialect: str, body: dict[str, Any]) -> HttpResponse:
+        presented = _presented_key(request, dialect)
+        answers = answers_of(dialect)
+        try:
+            is_dry_run = _take_dry_run(request, body)
+            header = request.headers.get("idempotency-key")
+            arrival = Arrival(
+                body=body,
+                presented_key=presented,
+                request_id=request.request_id,
+                idempotency_key=IdempotencyKey.of(header, route=route, body=body) if header is not None else None,
+                session=self._session(request, presented) if route == _CALL_ROUTE_OF_CONTEXT else None,
+            )
+            command = requests_of(dialect).parse(arrival)
+        except DialplaneError as error:
+            raise self.use_case.refuse(presented, error) from error
+        if is_dry_run:
+            return json_response(200, dry_run_document(command, self.use_case.dry_run(command)))
+        initiated = self.use_case.initiate(command, waits_for_carrier=answers.NEEDS_CARRIER_CALL_ID)
+        reply = answers.placed(command, initiated.call)
+        replayed = {"idempotent-replayed": "true"} if initiated.is_replay else {}
+        headers = {**reply.headers, **_call_headers(initiated.call), **replayed}
+        return HttpResponse(reply.status, json_response(reply.status, reply.document).body, headers=headers)
+
+    def _keep_context(self, request: HttpRequest, body: dict[str, Any]) -> HttpResponse:
+        # Only this dialect's: no other asks for a call in two steps.
+        from dialplane.dialects.elevenlabs_tester.requests import parse_context  # noqa: PLC0415
+
+        presented = PresentedKey.parse(request.api_key)
+        try:
+            session = parse_context(body)
+        except DialplaneError as error:
+            raise self.use_case.refuse(presented, error) from error
+        self.use_case.authorize(presented)
+        session_id = _session_cookie(request) or secrets.token_urlsafe(24)
+        for name in (session_id, presented.id):
+            self.sessions.put(presented.organization_id, name, session, now=self.now())
+        cookie = f"{_COOKIE}={session_id}; Path=/api; Max-Age={int(SESSION_LIFETIME.total_seconds())}"
+        return HttpResponse(
+            200,
+            json_response(200, {"ok": True, "scenario": session.scenario}).body,
+            headers={"set-cookie": f"{cookie}; HttpOnly; Secure; SameSite=Strict"},
+        )
+
+    def _session(self, request: HttpRequest, presented: PresentedKey) -> Any:
+        """The client's session: by its cookie, or by its key for clients that keep none."""
+        session_id = _session_cookie(request) or presented.id
+        return self.sessions.find(presented.organization_id, session_id, now=self.now())
 
 
 def build(
@@ -39,55 +119,46 @@ def build(
     *,
     now: Callable[[], datetime] = clock.now,
     sleep: Callable[[float], None] = time.sleep,
-) -> InitiateCallUseCase:
-    """The use case on DynamoDB, Secrets Manager and the carriers' APIs."""
-    tables = settings.tables("accounts", "destinations", "wallets", "calls", "idempotency")
-    accounts = CarrierAccounts(client, settings.text("CARRIER_SECRETS_PREFIX"))
-    base_url = settings.public_base_url
+) -> InitiateEndpoint:
+    """The endpoint on DynamoDB, SQS, Secrets Manager and the carriers' APIs."""
+    tables = settings.tables("accounts", "destinations", "wallets", "calls", "idempotency", "usage")
+    queue_url = settings.text("DIALS_QUEUE_URL")
 
-    def carrier_of(organization_id: str, carrier: str, carrier_account_id: str) -> Carrier:
-        credentials = accounts.credentials(organization_id, carrier_account_id)
-        if credentials is None:
-            raise CarrierUnavailable(
-                f"The carrier account {carrier_account_id} has no credentials. Ask the operator to store them."
-            )
-        return open_carrier(carrier, credentials, timeout_seconds=CARRIER_TIMEOUT.total_seconds())
+    def enqueue_dial(call: Call) -> None:
+        body = json.dumps({"organization_id": call.organization_id, "call_id": call.id})
+        client.call("sqs", "SendMessage", {"QueueUrl": queue_url, "MessageBody": body})
 
-    return InitiateCallUseCase(
-        admissions=AdmissionStore(client, tables),
-        calls=CallStore(client, tables),
-        settlements=SettlementStore(client, tables),
-        open_carrier=carrier_of,
-        callback_urls=lambda call: callback_urls(base_url, call),
+    use_case = InitiateCallUseCase(
+        admissions=AdmissionStore(client, tables, ENGINES),
+        paces=PaceStore(client, tables),
+        dialing=build_dialing(settings, client, now=now, sleep=sleep),
+        enqueue_dial=enqueue_dial,
         now=now,
         sleep=sleep,
-        check_interval=settings.duration("CHECK_INTERVAL_SECONDS"),
     )
+    return InitiateEndpoint(use_case, SessionStore(client, tables), now)
 
 
-def respond(request: HttpRequest, use_case: InitiateCallUseCase) -> HttpResponse:
-    """Place the call, or say what placing it would do."""
-    body = request.json_object()
-    presented = PresentedKey.parse(request.api_key)
+def _presented_key(request: HttpRequest, dialect: str) -> PresentedKey:
+    """The key from a header; in one dialect also from the URL, where the organization allows it."""
+    if request.api_key is None and dialect == "klen" and "api_key" in request.query:
+        return PresentedKey.parse(request.query["api_key"], is_from_query=True)
+    return PresentedKey.parse(request.api_key)
+
+
+def _session_cookie(request: HttpRequest) -> str | None:
     try:
-        is_dry_run = _take_dry_run(request, body)
-        header = request.headers.get("idempotency-key")
-        arrival = Arrival(
-            body,
-            presented_key=presented,
-            request_id=request.request_id,
-            idempotency_key=IdempotencyKey.of(header, route=_ROUTE, body=body) if header is not None else None,
-        )
-        command = requests.parse(arrival)
-    except DialplaneError as refusal:
-        raise use_case.refuse(presented, refusal) from refusal
-    if is_dry_run:
-        return json_response(200, dry_run_document(command, use_case.dry_run(command)))
-    initiated = use_case.initiate(command)
-    call = initiated.call
-    headers = {"location": f"/calls/{call.id}"} | ({"idempotent_replayed": "true"} if initiated.is_replay else {})
-    reply = answers.placed(command, call)
-    return json_response(reply.status, reply.document, **headers, **reply.headers)
+        cookie = SimpleCookie(request.headers.get("cookie", "")).get(_COOKIE)
+    except CookieError:
+        return None
+    return cookie.value if cookie is not None and _SESSION_ID.fullmatch(cookie.value) else None
+
+
+def _call_headers(call: Call) -> dict[str, str]:
+    reason = (
+        {"x-caller-number-reason": call.caller_number_reason.value} if call.caller_number_reason is not None else {}
+    )
+    return {"location": f"/calls/{call.id}", **reason}
 
 
 def _take_dry_run(request: HttpRequest, body: dict[str, Any]) -> bool:
@@ -106,10 +177,10 @@ def _take_dry_run(request: HttpRequest, body: dict[str, Any]) -> bool:
 
 
 @cache
-def _use_case() -> InitiateCallUseCase:
+def _endpoint() -> InitiateEndpoint:
     return build(Settings.from_environment(), HttpAwsClient())
 
 
 def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """API Gateway HTTP API event in, response out."""
-    return serve(event, lambda request: respond(request, _use_case()), detail_of=answers.detail)
+    return serve(event, lambda request: _endpoint().respond(request))

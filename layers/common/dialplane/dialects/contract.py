@@ -63,6 +63,9 @@ class AnswersModule(Protocol):
     def refused(self, error: DialplaneError, *, status: int, request_id: str) -> Reply | None:
         """The dialect's own words for an error; ``status`` is the canonical one. None: the problem document is sent."""
 
+    def detail(self, error: DialplaneError) -> Any:
+        """Where the problem document is sent: its ``detail`` in the dialect's own words, or None for ours."""
+
 
 class CallsModule(Protocol):
     """A dialect's ``calls`` module."""

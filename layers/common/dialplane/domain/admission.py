@@ -297,7 +297,12 @@ def _check_do_not_call(command: InitiateCall, facts: Facts, organization: Organi
 
 
 def _check_destination(command: InitiateCall, facts: Facts, organization: Organization, plan: Plan) -> Plan:
-    destination = command.destination
+    check_destination(command.destination, organization)
+    return plan
+
+
+def check_destination(destination: PhoneNumber, organization: Organization) -> None:
+    """Raise DestinationNotAllowed unless the organization calls this country and this kind of number."""
     if destination.region not in organization.allowed_countries:
         allowed = ", ".join(sorted(organization.allowed_countries)) or "none"
         raise DestinationNotAllowed(
@@ -313,7 +318,6 @@ def _check_destination(command: InitiateCall, facts: Facts, organization: Organi
             "Ask the operator to allow this kind of number.",
             number_type=kind,
         )
-    return plan
 
 
 def _check_balance(command: InitiateCall, facts: Facts, organization: Organization, plan: Plan) -> Plan | None:

@@ -86,6 +86,8 @@ class Call:
     carrier_reply_json: str | None = None
     """The carrier's answer to the dial, for the formats that pass it on."""
     carrier_call_id: str | None = None
+    dial_claim: str | None = None
+    """Whoever took the dial from the queue; None for calls that are dialled in their own request."""
     dial_outcome: DialOutcome | None = None
     dial_replied_at: datetime | None = None
     dial_error: str | None = None

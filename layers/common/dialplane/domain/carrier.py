@@ -5,6 +5,7 @@ Three outcomes of a dial, no more: placed, rejected, unknown. How a carrier word
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -41,12 +42,23 @@ RejectionCause = Literal[
 ]
 
 
+_REPLY_LENGTH_MAX = 16_384
+
+
 @dataclass(frozen=True, slots=True)
 class Placed:
     """The carrier accepted the call and named it. ``reply`` is its whole answer where a dialect passes that on."""
 
     carrier_call_id: str
     reply: Mapping[str, Any] | None = None
+
+    @property
+    def reply_json(self) -> str | None:
+        """The answer as text; None when there is none or when it is too long to be kept with a call."""
+        if self.reply is None:
+            return None
+        text = json.dumps(self.reply, ensure_ascii=False, separators=(",", ":"))
+        return text if len(text) <= _REPLY_LENGTH_MAX else None
 
 
 @dataclass(frozen=True, slots=True)

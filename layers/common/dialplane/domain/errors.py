@@ -12,10 +12,10 @@
     ├── NotFound                  AssistantNotFound · CallerNumberMissing · CallNotFound ·
     │                             DncEntryNotFound · RouteNotFound · EntityNotFound
     ├── InsufficientBalance
-    ├── Conflict                  ControlUnsupported; the call is not such that this can be done with it
+    ├── Conflict                  ControlUnsupported · CommandNotAvailable; the call is not such that this can be done
     ├── SetupMissing              the organization lacks what this kind of call needs
     ├── Busy                      IdempotencyInProgress · ActiveCallsLimitReached · RateLimitExceeded ·
-    │                             CarrierRateReached · ServiceBusy; try again later
+    │                             CommandsLimitReached · CarrierRateReached · ServiceBusy; try again later
     └── CarrierFailure            DestinationRefused · CarrierRejected · CarrierUnavailable ·
                                   CallNotPlaced
 
@@ -94,12 +94,9 @@ class PhoneNumberInvalid(InvalidRequest):
 
     code = "invalid_phone_number"
 
-    def __init__(self, field: str) -> None:
+    def __init__(self, field: str, reason: str = "is not a possible phone number.") -> None:
         # The refused text is not repeated: it may be a person's number mistyped.
-        super().__init__(
-            f"{field} is not a possible phone number. Use E.164 format (e.g., +1234567890).",
-            field=field,
-        )
+        super().__init__(f"{field} {reason} Use E.164 format (e.g., +1234567890).", field=field)
         self.field = field
 
 
@@ -339,6 +336,19 @@ class ControlUnsupported(Conflict):
     code = "control_unsupported"
 
 
+class CommandNotAvailable(Conflict):
+    """Nobody holds this call's conversation who could take the command."""
+
+    code = "command_not_available"
+
+    def __init__(self, command: str) -> None:
+        super().__init__(
+            f'The command "{command}" needs a conversation that can take it in, and this call has none. '
+            "Commands that every call takes: end-call, transfer.",
+            command=command,
+        )
+
+
 class SetupMissing(DialplaneError):
     """The organization was not set up for this kind of call; ``names`` says what is missing, for its operator."""
 
@@ -393,6 +403,19 @@ class RateLimitExceeded(Busy):
     def __init__(self, limit: int, period: str, *, retry_after_seconds: int) -> None:
         super().__init__(
             f"This API key may make {limit} calls per {period}. Repeat the request after the time in Retry-After.",
+            retry_after_seconds=retry_after_seconds,
+        )
+
+
+class CommandsLimitReached(Busy):
+    """The call has been given as many commands in this minute as it may be."""
+
+    code = "commands_limit_reached"
+
+    def __init__(self, limit: int, *, retry_after_seconds: int) -> None:
+        super().__init__(
+            f"A call takes {limit} commands per minute. Nothing was done: repeat the command after the time in "
+            "Retry-After.",
             retry_after_seconds=retry_after_seconds,
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from dialplane.aws.client import AwsClient, AwsError
 from dialplane.domain.calls import Call, Transition
+from dialplane.domain.carrier import Placed
 from dialplane.domain.statuses import CallStatus, DialOutcome
 from dialplane.domain.times import to_text
 from dialplane.dynamodb import call_pages
@@ -109,15 +110,36 @@ class CallStore:
         items = reply["Items"]
         return self._get(Key.of(items[0])) if items else None
 
-    def record_placed(self, call: Call, carrier_call_id: str, *, at: datetime, next_check_at: datetime) -> Call:
+    def claim_dial(self, call: Call, claim: str) -> Call | None:
+        """Take the one dial of a call that is still to be dialled; None when it is taken or the call has moved on."""
+        # The claim's own name lets a repeated write of the same claim pass, whose first answer was lost.
+        is_free = "(attribute_not_exists(dial_claim) OR dial_claim = :claim)"
+        try:
+            reply = self._update(
+                call,
+                "SET dial_claim = :claim, version = version + :one",
+                f"#status = :dialing AND {is_free} AND attribute_not_exists(carrier_call_id)",
+                {":claim": encode(claim), ":dialing": encode(CallStatus.DIALING), ":one": encode(1)},
+                {"#status": "status"},
+            )
+        except AwsError as error:
+            if error.code != "ConditionalCheckFailedException":
+                raise
+            return None
+        return decode(Call, reply["Attributes"])
+
+    def record_placed(self, call: Call, placed: Placed, *, at: datetime, next_check_at: datetime) -> Call:
         """Bind the carrier's call to ours, unless a callback already has; returns the call as it is afterwards."""
         values = {
             ":placed": encode(DialOutcome.PLACED),
             ":at": encode(at),
-            ":carrier_call_id": encode(carrier_call_id),
+            ":carrier_call_id": encode(placed.carrier_call_id),
             ":one": encode(1),
         }
         facts = "SET dial_outcome = :placed, dial_replied_at = :at, version = version + :one"
+        if (reply_json := placed.reply_json) is not None:
+            values[":reply_json"] = encode(reply_json)
+            facts += ", carrier_reply_json = :reply_json"
         bound_or_free = "(attribute_not_exists(carrier_call_id) OR carrier_call_id = :carrier_call_id)"
         try:
             reply = self._update(

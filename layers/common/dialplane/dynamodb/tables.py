@@ -81,6 +81,7 @@ def call_key(organization_id: str, call_id: str, entity: str = "CALL") -> Key:
 
 
 EVENT_PREFIX = "EVENT#"
+COMMAND_PREFIX = "COMMAND#"
 
 
 def idempotency_key(organization_id: str, scope_sha256: str) -> Key:
@@ -106,3 +107,8 @@ def carrier_account_usage_key(organization_id: str, carrier_account_id: str) -> 
 def key_usage_key(organization_id: str, key_id: str, period: str) -> Key:
     """How many calls an API key has made in a period, such as ``2026-11-20T10:29``."""
     return Key(f"ORG#{organization_id}#KEY#{key_id}", period)
+
+
+def call_usage_key(organization_id: str, call_id: str, period: str) -> Key:
+    """How many commands a call was given in a period, such as ``2026-11-20T10:29``."""
+    return Key(f"ORG#{organization_id}#CALL#{call_id}", period)

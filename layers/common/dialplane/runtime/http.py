@@ -38,6 +38,8 @@ class HttpRequest:
         context = event.get("requestContext") or {}
         http = context.get("http") or {}
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        if cookies := event.get("cookies"):  # the gateway takes them out of the headers
+            headers["cookie"] = "; ".join(cookies)
         return cls(
             method=str(http.get("method", "GET")).upper(),
             path=str(event.get("rawPath", "/")),

@@ -1,16 +1,21 @@
 """Errors to HTTP: the only place that knows which status an error has.
 
-Bodies are problem documents (RFC 9457) with the members ``code`` and ``request_id``; a dialect may word ``detail``.
+Bodies are problem documents (RFC 9457) with the members ``code`` and ``request_id``, unless a dialect has words of its
+own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dialplane.domain import errors
 from dialplane.domain.errors import Busy, DialplaneError, FieldsInvalid, InsufficientBalance
 from dialplane.runtime.http import HttpRequest, HttpResponse, json_response
+from dialplane.runtime.observability import logger
+
+if TYPE_CHECKING:  # webhooks load this module, and speak no dialect
+    from dialplane.dialects.contract import AnswersModule
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -20,6 +25,8 @@ _STATUSES: tuple[tuple[type[DialplaneError], int], ...] = (
     (errors.JsonInvalid, 422),
     (errors.FieldsInvalid, 422),
     (errors.IdempotencyKeyReused, 422),
+    (errors.ConfigurationInvalid, 422),
+    (errors.EngineUnsupported, 422),
     (errors.InvalidRequest, 400),
     (errors.Unauthenticated, 401),
     (errors.Forbidden, 403),
@@ -41,6 +48,9 @@ def status_of(error: DialplaneError) -> int:
     return next((status for error_type, status in _STATUSES if isinstance(error, error_type)), 500)
 
 
+_FAULT = DialplaneError("Something went wrong on our side. Give the request_id to the operator of this platform.")
+
+
 def problem(error: DialplaneError, request: HttpRequest, *, detail: Any = None) -> HttpResponse:
     """The problem document of an error; ``detail`` replaces its message where a dialect has words of its own."""
     status = status_of(error)
@@ -54,22 +64,28 @@ def problem(error: DialplaneError, request: HttpRequest, *, detail: Any = None) 
         "request_id": request.request_id,
         **_members(error),
     }
-    headers = _headers(error, status)
-    return HttpResponse(status, json_response(status, document).body, PROBLEM_JSON, headers)
+    return HttpResponse(status, json_response(status, document).body, PROBLEM_JSON, _headers(error, status))
 
 
-def internal_problem(request: HttpRequest) -> HttpResponse:
-    """The answer when we are at fault; what went wrong is in the log under the request's id, not in the answer."""
-    document = {
-        "type": "urn:dialplane:error:internal_error",
-        "title": "Internal error",
-        "status": 500,
-        "detail": "Something went wrong on our side. Give the request_id to the operator of this platform.",
-        "instance": request.path,
-        "code": "internal_error",
-        "request_id": request.request_id,
-    }
-    return HttpResponse(500, json_response(500, document).body, PROBLEM_JSON)
+def refusal(error: Exception, request: HttpRequest, answers: AnswersModule | None = None) -> HttpResponse:
+    """The answer to a request that failed, in a dialect's words where it has some.
+
+    What a client did wrong is told; what we did wrong is in the log under the request's id, and not in the answer.
+    """
+    if isinstance(error, DialplaneError):
+        known = error
+        logger.info("request_refused", extra={"code": error.code, "status": status_of(error)})
+    else:
+        known = _FAULT
+        logger.error("request_failed", exc_info=error)
+    if answers is None:
+        return problem(known, request)
+    status = status_of(known)
+    reply = answers.refused(known, status=status, request_id=request.request_id)
+    if reply is None:
+        return problem(known, request, detail=answers.detail(known))
+    body = json_response(reply.status, reply.document).body
+    return HttpResponse(reply.status, body, headers={**_headers(known, reply.status), **reply.headers})
 
 
 def _title(error: DialplaneError) -> str:
