@@ -52,6 +52,8 @@ def test_possible_numbers_pass_valid_or_not(text: str) -> None:
         "+210123456789",  # nobody's country code
         "+999123456789",
         "+44",
+        "+4402079460123",  # the zero is dialled within the country; it would be a second text for one number
+        "+49015112345678",
         "\ud800",
     ],
     ids=ascii,
@@ -71,6 +73,7 @@ def test_any_text_is_a_number_or_refused(text: str) -> None:
         return
     parsed = phonenumbers.parse(text, None)
     assert phonenumbers.is_possible_number(parsed)
+    assert phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) == text
     assert number.region
     assert number.number_type
     assert isinstance(number.is_valid, bool)

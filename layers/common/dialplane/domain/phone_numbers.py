@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberType, ValidationResult
+from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType, ValidationResult
 
 from dialplane.domain.errors import PhoneNumberInvalid
 
@@ -56,6 +56,9 @@ class PhoneNumber:
         # Stricter than is_possible_number, which also accepts numbers that lack their area code.
         if possibility != ValidationResult.IS_POSSIBLE:
             raise PhoneNumberInvalid(field)
+        # One number, one text: "+44020…" reaches the person of "+4420…", past the entry that says not to call her.
+        if phonenumbers.format_number(number._parsed, PhoneNumberFormat.E164) != text:
+            raise PhoneNumberInvalid(field, "has digits that are only dialled within its country.")
         return number
 
     def __str__(self) -> str:
