@@ -20,7 +20,7 @@ from cli.documents import carrier_account_document, number_document
 from cli.output import CommandFailed, JsonOption, StackOption, show, show_all
 from cli.stack import Stack
 from dialplane.carriers.contract import Credential
-from dialplane.carriers.registry import CARRIERS, TRAITS, credentials_of
+from dialplane.carriers.registry import CARRIERS, DEFAULT_CARRIER, TRAITS, credentials_of
 from dialplane.domain.accounts import CarrierAccount
 from dialplane.runtime.callback_urls import STATUS, CallbackAddress
 
@@ -43,7 +43,7 @@ def create_carrier_account(
     *,
     organization_id: OrganizationOption,
     name: Annotated[str, typer.Option(help="Name of the account.")] = "Main account",
-    carrier: Annotated[str, typer.Option(help=f"One of {', '.join(TRAITS)}.")] = "twilio",
+    carrier: Annotated[str, typer.Option(help=f"One of {', '.join(TRAITS)}.")] = DEFAULT_CARRIER,
     credential_file: Annotated[
         list[str] | None,
         typer.Option(

@@ -13,7 +13,7 @@ from typing import Any
 
 from dialplane.aws.client import AwsClient, HttpAwsClient
 from dialplane.carriers.contract import ForeignAccount, InvalidCallback, Report
-from dialplane.carriers.registry import TRAITS
+from dialplane.carriers.registry import DEFAULT_CARRIER, TRAITS, webhooks_of
 from dialplane.domain.times import to_text
 from dialplane.runtime import clock
 from dialplane.runtime.callback_urls import STATUS, CallbackAddress
@@ -25,6 +25,7 @@ from dialplane.runtime.observability import logger
 from dialplane.runtime.settings import Settings
 from dialplane.runtime.signed_callbacks import REFUSED, CallbackRefused, SignedCallbacks
 
+webhooks_of(DEFAULT_CARRIER)  # loaded at the start, when that is fastest
 _NOT_A_REPORT = HttpResponse(400, "Not a status callback", "text/plain")
 
 

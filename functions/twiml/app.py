@@ -14,7 +14,7 @@ from typing import Any
 
 from dialplane.aws.client import AwsClient, HttpAwsClient
 from dialplane.carriers.contract import Document, ForeignAccount, InvalidCallback
-from dialplane.carriers.registry import instructions_of
+from dialplane.carriers.registry import DEFAULT_CARRIER, instructions_of, webhooks_of
 from dialplane.dynamodb.answers import AnswerStore
 from dialplane.runtime import clock
 from dialplane.runtime.callback_urls import INSTRUCTIONS
@@ -25,6 +25,10 @@ from dialplane.runtime.observability import logger
 from dialplane.runtime.settings import Settings
 from dialplane.runtime.signed_callbacks import AuthenticCallback, CallbackRefused, SignedCallbacks
 from dialplane.usecases.serve_instructions import InstructionsRequest, ServeInstructionsUseCase
+
+# Loaded at the start, when that is fastest.
+webhooks_of(DEFAULT_CARRIER)
+instructions_of(DEFAULT_CARRIER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -17,9 +18,10 @@ from typer.testing import CliRunner, Result
 
 from cli.main import app
 from cli.stack import Stack, StackNotFound
+from dialplane.carriers.registry import CARRIERS, credentials_of
 from dialplane.domain.accounts import CarrierAccount
 from dialplane.runtime.carrier_accounts import CarrierAccounts
-from tests.fakes.world import ACCOUNT_SID, AUTH_TOKEN, SECRETS_PREFIX, World
+from tests.fakes.world import ACCOUNT_SID, AUTH_TOKEN, BASE_URL, SECRETS_PREFIX, World
 
 BODY = {"from_phone_number": "+15551234567", "to_phone_number": "+15550109999"}
 
@@ -34,7 +36,7 @@ def _stack(world: World) -> Iterator[None]:
         "ReconcilerDeadLetterQueueUrl": "reconciler-dead",
     }
     urls = {output: sqs.create_queue(QueueName=name)["QueueUrl"] for output, name in queues.items()}
-    outputs = {**world.stack.outputs, **urls, "ReconcilerFunctionName": "reconciler"}
+    outputs = {**world.stack.outputs, **urls, "ReconcilerFunctionName": "reconciler", "PublicBaseUrl": BASE_URL}
     with patch.object(Stack, "find", lambda name: Stack(world.aws, outputs)):
         yield
     for url in urls.values():
@@ -135,6 +137,76 @@ def test_a_carrier_account_without_credentials_is_refused(world: World) -> None:
     assert "TWILIO_AUTH_TOKEN" in refusal(
         "admin", "carrier-account", "create", "--organization", world.demo.organization_id, stdin="{}"
     )
+
+
+@pytest.mark.parametrize(
+    ("secret", "named"),
+    [
+        ({"account_sid": "AC1", "auth_token": "secret-value"}, "account_sid"),
+        ({"account_sid": ACCOUNT_SID, "auth_token": "secret value"}, "auth_token"),
+        ({"account_sid": ACCOUNT_SID, "auth_token": "secret-value", "api_key": "secret-value"}, "api_key"),
+        ({"account_sid": ACCOUNT_SID, "auth_token": "secret-value", "api_base_url": "//secret-value"}, "api_base_url"),
+    ],
+    ids=str,
+)
+def test_a_secret_that_its_carrier_cannot_use_is_refused_by_name_and_never_repeated(
+    world: World, secret: dict[str, str], named: str
+) -> None:
+    on = ("--organization", world.demo.organization_id)
+    before = run_json("admin", "carrier-account", "list", *on)
+    shown = refusal("admin", "carrier-account", "create", *on, stdin=json.dumps(secret))
+    assert named in shown
+    assert not any(value in shown for name, value in secret.items() if name != "account_sid")
+    assert run_json("admin", "carrier-account", "list", *on) == before
+
+
+def test_a_credential_may_come_from_a_file(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
+    (tmp_path / "token").write_text("from-a-file\n")
+    on = ("--organization", world.demo.organization_id)
+    file = ("--credential-file", f"auth_token={tmp_path / 'token'}")
+
+    account = run_json("admin", "carrier-account", "create", *on, *file)["id"]
+
+    found = CarrierAccounts(world.aws, SECRETS_PREFIX).credentials(world.demo.organization_id, account)
+    assert found is not None
+    assert found["auth_token"] == "from-a-file"
+
+
+@pytest.mark.parametrize("file", ["auth_token", "auth_token=", "auth_token=/nowhere/token", "="])
+def test_a_credential_file_that_is_none_is_refused(world: World, file: str) -> None:
+    on = ("--organization", world.demo.organization_id)
+    assert "NAME=PATH" in refusal("admin", "carrier-account", "create", *on, "--credential-file", file)
+
+
+def test_carrier_accounts_are_listed_and_shown_without_their_secrets(world: World) -> None:
+    on = ("--organization", world.demo.organization_id)
+    secret = json.dumps({"account_sid": ACCOUNT_SID, "auth_token": "not-to-be-printed"})
+    created = run_json("admin", "carrier-account", "create", *on, "--calls-per-second", "5", stdin=secret)
+
+    listed = run("admin", "carrier-account", "list", *on, "--json").stdout
+    shown = run("admin", "carrier-account", "show", created["id"], *on, "--json").stdout
+
+    assert created["calls_per_second"] == 5
+    assert created in json.loads(listed)["carrier_accounts"]
+    assert json.loads(shown) == created
+    for text in (listed, shown):
+        assert "not-to-be-printed" not in text
+        assert ACCOUNT_SID not in text
+
+
+def test_the_help_names_what_every_carrier_needs() -> None:
+    shown = CliRunner().invoke(app, ["admin", "carrier-account", "create", "--help"], env={"COLUMNS": "400"}).output
+    for carrier in CARRIERS:
+        for credential in credentials_of(carrier):
+            assert f"{carrier}_{credential.name}".upper().replace("-", "_") in shown
+
+
+def test_an_account_that_is_called_back_at_one_address_shows_that_address(world: World) -> None:
+    organization = create_organization()
+    world.stack.accounts.put(CarrierAccount("acct_1", organization, "elevenlabs", "Agents", world.clock.now()))
+    shown = run_json("admin", "carrier-account", "show", "acct_1", "--organization", organization)
+    assert shown["callback_url"] == f"{BASE_URL}/status/elevenlabs/{organization}/acct_1"
 
 
 def test_an_assistant_without_a_number_calls_from_the_first_one_that_names_it(world: World) -> None:

@@ -73,8 +73,8 @@ STATUS_WEBHOOK_MODULES = """
     dialplane
     dialplane.aws dialplane.aws.client dialplane.aws.retries dialplane.aws.sigv4
     dialplane.carriers dialplane.carriers.contract dialplane.carriers.registry
-    dialplane.carriers.twilio dialplane.carriers.twilio.webhooks
-    dialplane.domain dialplane.domain.errors dialplane.domain.money dialplane.domain.statuses dialplane.domain.times
+    dialplane.carriers.twilio dialplane.carriers.twilio.fields dialplane.carriers.twilio.webhooks
+    dialplane.domain dialplane.domain.errors dialplane.domain.money dialplane.domain.times
     dialplane.dynamodb dialplane.dynamodb.tables
     dialplane.runtime dialplane.runtime.callback_urls dialplane.runtime.carrier_accounts
     dialplane.runtime.carrier_events dialplane.runtime.clock dialplane.runtime.entry dialplane.runtime.http
@@ -84,7 +84,7 @@ STATUS_WEBHOOK_MODULES = """
     twilio twilio.request_validator
 """
 TWIML_ONLY_MODULES = """
-    dialplane.carriers.twilio.instructions dialplane.domain.instructions
+    dialplane.carriers.twilio.instructions dialplane.domain.instructions dialplane.domain.statuses
     dialplane.dynamodb.answers dialplane.dynamodb.codec
     dialplane.usecases dialplane.usecases.serve_instructions
     twilio.twiml twilio.twiml.voice_response
@@ -114,7 +114,7 @@ PACKAGES = {
     "status.webhook": {"twilio"},
     "status.worker": _POWERTOOLS,
     "status.completion": {"ulid"},
-    "status.reconciler": _POWERTOOLS | {"urllib3"},
+    "status.reconciler": _POWERTOOLS,
     "manage.app": {"phonenumbers", "ulid"},
 }
 

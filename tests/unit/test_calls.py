@@ -77,7 +77,7 @@ def test_the_ranks_are_those_of_the_contract() -> None:
     assert ranks == sorted(set(ranks))
     assert CallStatus.DIALING.rank == CallStatus.UNCONFIRMED.rank < CallStatus.QUEUED.rank
     assert {status.rank for status in TERMINAL} == {9}
-    assert {status.value for status in TERMINAL} == {"completed", "busy", "no_answer", "failed", "canceled"}
+    assert {status.value for status in TERMINAL} == {"completed", "busy", "no_answer", "rejected", "failed", "canceled"}
 
 
 @pytest.mark.parametrize(("before", "reported"), list(itertools.product(CallStatus, CallStatus)))
@@ -218,6 +218,7 @@ def test_without_a_time_of_its_own_a_report_happened_when_it_was_received() -> N
         (CallStatus.CANCELED, {}, EndedReason.CANCELED),
         (CallStatus.FAILED, {"sip_response_code": 404}, EndedReason.CARRIER_FAILED),
         (CallStatus.FAILED, {"sip_response_code": 603}, EndedReason.DECLINED),
+        (CallStatus.REJECTED, {}, EndedReason.DECLINED),
     ],
     ids=str,
 )

@@ -18,7 +18,7 @@ from dialplane.carriers.twilio.events import (
     parse_time,
     to_call_event,
 )
-from dialplane.carriers.twilio.webhooks import parse_fields, to_answered_by
+from dialplane.carriers.twilio.fields import parse_fields, to_answered_by
 from dialplane.domain.statuses import CallStatus
 
 CALL_SID = "CA" + "0" * 31 + "1"

@@ -66,8 +66,8 @@ _NOT_IN_PROGRESS = 21220
 class Route:
     """How Twilio reaches a phone number: over its own lines, or over a trunk or a SIP host of the customer's.
 
-    With ``byoc_trunk_sid`` the number is dialled as it is, over that trunk; with ``sip_host`` (a name, with a port if
-    need be) the number becomes a SIP address there, to which ``sip_username`` and ``sip_password`` open the door.
+    With ``byoc_trunk_sid`` the number is dialled as it is, over that trunk; with ``sip_host`` (a name, with a port and
+    ``;transport=`` if need be) the number becomes a SIP address there, to which ``sip_username`` and ``sip_password`` open the door.
     """
 
     byoc_trunk_sid: str | None = None
@@ -76,8 +76,13 @@ class Route:
     sip_password: str | None = field(default=None, repr=False)
 
     def address(self, number: str) -> str:
-        """What Twilio is to dial for a number in E.164, and what it then has in its books."""
+        """What Twilio is to dial for a number in E.164."""
         return f"sip:{number}@{self.sip_host}" if self.sip_host else number
+
+    def recorded_addresses(self, number: str) -> Sequence[str]:
+        """What it may then have in its books: whether that keeps ``;transport=tls`` is not documented."""
+        address = self.address(number)
+        return list(dict.fromkeys((address, address.partition(";")[0])))
 
 
 class TwilioApi:
@@ -162,10 +167,13 @@ class TwilioApi:
         Twilio's StartTime filter is not used: a queued call has no start time and would be missing. Twilio states
         times to the second; ``created_after`` is compared as such.
         """
-        query = urlencode({"To": self._route.address(destination), "From": caller_number, "PageSize": _PAGE_SIZE})
         threshold = created_after.replace(microsecond=0)
-        calls = (_to_carrier_call(resource) for resource in self._pages(f"{self._path}/Calls.json?{query}", "calls"))
-        return [call for call in calls if call.created_at is None or call.created_at >= threshold]
+        found: dict[str, CarrierCall] = {}
+        for address in self._route.recorded_addresses(destination):
+            query = urlencode({"To": address, "From": caller_number, "PageSize": _PAGE_SIZE})
+            calls = map(_to_carrier_call, self._pages(f"{self._path}/Calls.json?{query}", "calls"))
+            found |= {call.carrier_call_id: call for call in calls}
+        return [call for call in found.values() if call.created_at is None or call.created_at >= threshold]
 
     def requested_urls(self, carrier_call_id: str) -> Sequence[str]:
         """The addresses in Twilio's record of a call: those it was given and those it requested.

@@ -1,7 +1,7 @@
 """What Twilio reports about a call, from its form or its Call resource to a ``CallEvent``.
 
-Authenticity is checked and fields are chosen before, by ``webhooks``; what an event does to a call is decided after, by
-``domain.calls``.
+Authenticity is checked before, by ``webhooks``; which fields come this far is listed in ``fields``; what an event does
+to a call is decided after, by ``domain.calls``.
 https://www.twilio.com/docs/voice/api/call-resource#statuscallbackevent
 """
 
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from dialplane.carriers.twilio.webhooks import check_fields, to_answered_by
+from dialplane.carriers.twilio.fields import check_fields, to_answered_by
 from dialplane.domain.calls import CallEvent
 from dialplane.domain.statuses import CallStatus
 

@@ -1,0 +1,107 @@
+"""The fields of Twilio's forms that may travel on into queues, timelines and logs: no phone numbers, no names.
+
+For ``webhooks`` and ``events`` both, without what only one of them needs. What they mean belongs to ``events``.
+https://www.twilio.com/docs/voice/api/call-resource#statuscallbackevent
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from dialplane.carriers.contract import InvalidCallback
+
+if TYPE_CHECKING:
+    from dialplane.domain.statuses import AnsweredBy
+
+FIELDS_MAX = 200
+ANSWERED_BY: dict[str, AnsweredBy] = {
+    "human": "human",
+    "machine_start": "machine",
+    "machine_end_beep": "machine_beep",
+    "machine_end_silence": "machine_silence",
+    "machine_end_other": "machine",
+    "fax": "fax",
+    "unknown": "unknown",
+}
+_WORD = r"[A-Za-z][A-Za-z_-]{0,39}"
+_NUMBER = r"[0-9]{1,9}"
+# The allow-list. A value that does not match its pattern is not from Twilio, whatever the signature says.
+_FIELDS = {
+    "CallSid": re.compile(r"CA[0-9a-fA-F]{32}"),
+    "AccountSid": re.compile(r"AC[0-9a-fA-F]{32}"),
+    "CallStatus": re.compile(_WORD),
+    "SequenceNumber": re.compile(_NUMBER),
+    "Timestamp": re.compile(r"[A-Za-z0-9,:+ -]{1,40}"),
+    "CallbackSource": re.compile(_WORD),
+    "CallDuration": re.compile(_NUMBER),
+    "Duration": re.compile(_NUMBER),
+    "SipResponseCode": re.compile(r"[1-6][0-9]{2}"),
+    "AnsweredBy": re.compile(_WORD),
+    "MachineDetectionDuration": re.compile(_NUMBER),
+    "RecordingSid": re.compile(r"RE[0-9a-fA-F]{32}"),
+    "RecordingDuration": re.compile(r"-1|" + _NUMBER),
+    "ErrorCode": re.compile(_NUMBER),
+    "Price": re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?"),
+    "PriceUnit": re.compile(r"[A-Z]{3}"),
+}
+_REQUIRED = ("CallSid", "AccountSid", "CallStatus")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,127}")
+
+
+def parse_fields(raw_body: bytes) -> dict[str, str]:
+    """Read an authentic form into the fields that may travel on; empty values count as absent.
+
+    Twilio signs names and values run together, so ``A=BC`` and ``AB=C`` have the same signature: names that are a
+    known name cut short or grown longer are refused. Raises InvalidCallback.
+    """
+    try:
+        pairs = parse_qsl(
+            raw_body.decode("utf-8"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=FIELDS_MAX,
+        )
+    except ValueError as error:
+        raise InvalidCallback(f"the body is not a form: {error}") from error
+    fields: dict[str, str] = {}
+    seen: set[str] = set()
+    for name, value in pairs:
+        pattern = _FIELDS.get(name)
+        if pattern is None:
+            _check_unknown_name(name)
+            continue
+        if name in seen:
+            raise InvalidCallback(f"{name} is there twice; Twilio sends it once")
+        seen.add(name)
+        if not value:
+            continue
+        if not pattern.fullmatch(value):
+            raise InvalidCallback(f"{name} has a value of an unknown form")  # the value may hold anything: not repeated
+        fields[name] = value
+    if missing := [name for name in _REQUIRED if name not in fields]:
+        raise InvalidCallback(f"{', '.join(missing)} missing")
+    return fields
+
+
+def check_fields(fields: Mapping[str, str]) -> None:
+    """Hold fields that were not parsed from a form to the same allow-list. Raises InvalidCallback."""
+    for name in (*_REQUIRED, *fields):
+        if not _FIELDS[name].fullmatch(fields.get(name, "")):
+            raise InvalidCallback(f"no usable value for {name}")
+
+
+def to_answered_by(raw: str | None) -> AnsweredBy | None:
+    """Translate Twilio's AnsweredBy; a word of the future is ``unknown``, absence is None."""
+    return ANSWERED_BY.get(raw, "unknown") if raw else None
+
+
+def _check_unknown_name(name: str) -> None:
+    """Let fields pass that Twilio may add some day, but none that a shifted border between name and value makes."""
+    if not _NAME.fullmatch(name):
+        raise InvalidCallback("a field name has characters that Twilio does not use")
+    if any(name.startswith(known) or known.startswith(name) for known in _FIELDS):
+        raise InvalidCallback(f"field {name[:40]!r} is a known name with its border moved")
