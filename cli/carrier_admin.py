@@ -150,7 +150,7 @@ def _secret(carrier: str, files: Sequence[str]) -> dict[str, str]:
     if not missing:
         return secret
     if sys.stdin.isatty():
-        asked = {each.name: typer.prompt(f"{each.name} ({each.where})", hide_input=True) for each in missing}
+        asked = {each.name: typer.prompt(f"{each.where}\n{each.name}", hide_input=True) for each in missing}
         return secret | asked
     return secret | _from_standard_input(carrier, missing)
 

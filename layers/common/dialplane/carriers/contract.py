@@ -27,7 +27,10 @@ if TYPE_CHECKING:  # webhooks load this module, and must not load what only othe
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """One entry of a carrier account's secret: its name, where to find it, and the pattern its value must match."""
+    """One entry of a carrier account's secret: its name, where to find it, and the pattern its value must match.
+
+    ``where`` is shown to operators as it is: one or two sentences with their full stop.
+    """
 
     name: str
     where: str

@@ -122,7 +122,7 @@ def check_credentials(carrier: str, secret: Mapping[str, str]) -> None:
         if not value and credential.is_required:
             raise ValueInvalid(f"{credential.name} is empty. {credential.where}", field=credential.name)
         if value and not re.fullmatch(credential.pattern, value):
-            raise ValueInvalid(f"{credential.name} is not what it should be. {credential.where}", field=credential.name)
+            raise ValueInvalid(f"{credential.name} has another form. {credential.where}", field=credential.name)
     try:  # what only all of them together show, such as one of two that must be there
         api_of(carrier).open_api(CarrierCredentials(secret), timeout_seconds=1.0)
     except ValueError as error:

@@ -10,6 +10,6 @@ CREDENTIALS = (
         "Twilio Console, Account Info: the Account SID, AC and 32 hexadecimal digits.",
         pattern=r"AC[0-9a-fA-F]{32}",
     ),
-    Credential("auth_token", "Twilio Console, Account Info: the Auth Token. It also signs Twilio's requests to us."),
+    Credential("auth_token", "Twilio Console, Account Info: the Auth Token."),
     API_BASE_URL,
 )

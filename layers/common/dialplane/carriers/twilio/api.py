@@ -67,7 +67,8 @@ class Route:
     """How Twilio reaches a phone number: over its own lines, or over a trunk or a SIP host of the customer's.
 
     With ``byoc_trunk_sid`` the number is dialled as it is, over that trunk; with ``sip_host`` (a name, with a port and
-    ``;transport=`` if need be) the number becomes a SIP address there, to which ``sip_username`` and ``sip_password`` open the door.
+    ``;transport=`` if need be) the number becomes a SIP address there, to which ``sip_username`` and ``sip_password``
+    open the door.
     """
 
     byoc_trunk_sid: str | None = None
