@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from dialplane.aws.boto import BotoAwsClient
 from dialplane.aws.client import AwsClient
 from dialplane.carriers.registry import check_credentials
+from dialplane.dialects.registry import LISTING_DIALECTS
 from dialplane.dynamodb.accounts import AccountStore
 from dialplane.dynamodb.calls import CallStore
 from dialplane.dynamodb.destinations import DestinationStore
@@ -67,7 +68,7 @@ class Stack:
     @property
     def tables(self) -> Tables:
         """The stack's tables."""
-        names = ("accounts", "destinations", "wallets", "calls", "idempotency")
+        names = ("accounts", "destinations", "wallets", "calls", "idempotency", "usage")
         return Tables(**{name: self.output(f"{name.capitalize()}TableName") for name in names})
 
     @property
@@ -79,7 +80,7 @@ class Stack:
     def provision(self) -> ProvisionUseCase:
         """Sets up customers on this stack."""
         secrets = CarrierSecrets(self.aws, self.output("CarrierSecretsPrefix"))
-        return ProvisionUseCase(self.accounts, secrets, check_credentials, clock.now)
+        return ProvisionUseCase(self.accounts, secrets, check_credentials, LISTING_DIALECTS, clock.now)
 
     @property
     def wallets(self) -> ManageWalletUseCase:

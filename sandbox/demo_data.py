@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from cli.stack import Stack
 from dialplane.aws.client import AwsClient
-from dialplane.domain.accounts import Assistant, Organization
+from dialplane.domain.accounts import Assistant, CarrierAccount, Organization
 from dialplane.domain.ids import new_id
 from dialplane.dynamodb.destinations import DestinationStore
 from dialplane.runtime import clock
@@ -20,6 +20,21 @@ MICROS = 1_000_000
 CALLER_NUMBERS = ("+15551234567", "+15551234568", "+15551234569")
 SECOND_CALLER_NUMBER = "+15557654321"
 DNC_NUMBERS = ("+15550199001", "+15550199002")
+# One more number with each of the other carriers.
+CARRIER_NUMBERS = {
+    "telnyx": "+15552000001",
+    "telnyx-texml": "+15552000002",
+    "vonage": "+15552000003",
+    "sip-twilio": "+15552000004",
+    "sip-telnyx": "+15552000005",
+    "elevenlabs": "+15552000006",
+}
+ASSISTANT_PUBLIC_ID = "17a0cb75-fa09-4bdd-9a44-92a70d829c88"
+AGENT_ASSISTANT_ID = 321
+AGENT_ID, AGENT_NUMBER_ID = "agent_demo", "phnum_demo"
+
+Secrets = Mapping[str, Mapping[str, str]]
+"""The secret of the account with each carrier, without the address of its API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +45,28 @@ class DemoData:
     api_key: str
     second_organization_id: str
     second_api_key: str
+    carrier_accounts: Mapping[str, str]
+    """The first organization's account with each carrier."""
 
 
-def seed(aws: AwsClient, outputs: Mapping[str, str], carrier_url: str, account_sid: str, auth_token: str) -> DemoData:
-    """Fill a freshly deployed stack. ``carrier_url`` is the address of the carrier account's API."""
+def seed(aws: AwsClient, outputs: Mapping[str, str], carrier_url: str, secrets: Secrets) -> DemoData:
+    """Fill a freshly deployed stack. ``carrier_url`` is the address of every carrier account's API."""
     stack = Stack(aws, outputs)
-    secret = {"account_sid": account_sid, "auth_token": auth_token, "api_base_url": carrier_url}
-    organization_id, api_key = _first_organization(stack, secret)
-    second_organization_id, second_api_key = _second_organization(stack, secret)
-    return DemoData(organization_id, api_key, second_organization_id, second_api_key)
+    secrets = {carrier: {**secret, "api_base_url": carrier_url} for carrier, secret in secrets.items()}
+    organization_id, api_key, accounts = _first_organization(stack, secrets)
+    second_organization_id, second_api_key = _second_organization(stack, secrets["twilio"])
+    return DemoData(organization_id, api_key, second_organization_id, second_api_key, accounts)
 
 
-def _first_organization(stack: Stack, secret: Mapping[str, str]) -> tuple[str, str]:
+def _first_organization(stack: Stack, secrets: Secrets) -> tuple[str, str, dict[str, str]]:
     provision = stack.provision
-    organization = provision.create_organization(Organization(id=new_id("org"), name="Example Dental"))
+    organization = provision.create_organization(
+        Organization(id=new_id("org"), name="Example Dental", allowed_countries=frozenset({"US", "NL"}))
+    )
     provision.put_assistant(
         Assistant(
             id=123,
+            public_id=ASSISTANT_PUBLIC_ID,
             organization_id=organization.id,
             name="Appointment reminder",
             welcome_message='Hello {{ name | default: "there" }}, this is Example Dental with a reminder for you.',
@@ -69,15 +89,53 @@ def _first_organization(stack: Stack, secret: Mapping[str, str]) -> tuple[str, s
             machine_detection=True,
         )
     )
-    account = provision.create_carrier_account(organization.id, carrier="twilio", name="Main account", secret=secret)
+    accounts = {
+        carrier: provision.create_carrier_account(
+            organization.id, carrier=carrier, name="Main account" if carrier == "twilio" else carrier, secret=secret
+        )
+        for carrier, secret in secrets.items()
+    }
     for number, assistant_id in zip(CALLER_NUMBERS, (123, 456, None), strict=True):
-        provision.put_number(organization.id, number, account, assistant_id=assistant_id)
+        provision.put_number(organization.id, number, accounts["twilio"], assistant_id=assistant_id)
+    for carrier, account in accounts.items():
+        if carrier == "elevenlabs":
+            _add_agent(stack, organization.id, account)
+        elif carrier in CARRIER_NUMBERS:
+            number = CARRIER_NUMBERS[carrier]
+            provision.put_number(organization.id, number, account, assistant_id=123, in_pool=False)
     stack.wallets.deposit(organization.id, micros=50 * MICROS, currency="USD", note="Opening balance")
     destinations = DestinationStore(stack.aws, stack.tables)
     for number in DNC_NUMBERS:
         entry = DncEntry(number=number, reason="Asked not to be called", source="import", added_at=clock.now())
         destinations.add_dnc_entry(organization.id, entry)
-    return organization.id, provision.create_key(organization.id, name="Demo key").text
+    key = provision.create_key(organization.id, name="Demo key").text
+    return organization.id, key, {carrier: account.id for carrier, account in accounts.items()}
+
+
+def _add_agent(stack: Stack, organization_id: str, account: CarrierAccount) -> None:
+    """The assistant whose conversations the carrier's own agent holds; the organization's default."""
+    provision = stack.provision
+    provision.put_assistant(
+        Assistant(
+            id=AGENT_ASSISTANT_ID,
+            organization_id=organization_id,
+            name="Customer tester",
+            welcome_message="",
+            engine="agent",
+            agent_id=AGENT_ID,
+            caller_number=CARRIER_NUMBERS["elevenlabs"],
+            max_duration_seconds=300,
+        )
+    )
+    provision.put_number(
+        organization_id,
+        CARRIER_NUMBERS["elevenlabs"],
+        account,
+        assistant_id=AGENT_ASSISTANT_ID,
+        in_pool=False,
+        carrier_number_id=AGENT_NUMBER_ID,
+    )
+    provision.set_default_assistant(organization_id, AGENT_ASSISTANT_ID)
 
 
 def _second_organization(stack: Stack, secret: Mapping[str, str]) -> tuple[str, str]:

@@ -18,6 +18,7 @@ _TABLES = {
     "wallets": "WalletsTable",
     "calls": "CallsTable",
     "idempotency": "IdempotencyTable",
+    "usage": "UsageTable",
 }
 
 

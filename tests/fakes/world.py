@@ -26,17 +26,18 @@ from twilio.request_validator import RequestValidator
 from cli.stack import Stack
 from dialplane.aws.boto import BotoAwsClient
 from dialplane.aws.retries import RetryPolicy
-from dialplane.dialects.burki import answers as burki
 from dialplane.domain.calls import Call
 from dialplane.dynamodb.calls import CallStore
 from dialplane.dynamodb.tables import Tables
+from dialplane.runtime import dialing
 from dialplane.runtime.entry import serve
 from dialplane.runtime.settings import Settings
 from functions.initiate import app as initiate_app
+from functions.initiate import dial
 from functions.manage import app as manage_app
 from functions.status import completion, reconciler, webhook, worker
 from functions.twiml import app as twiml_app
-from sandbox.demo_data import DemoData, seed
+from sandbox.demo_data import DemoData, Secrets, seed
 from tests.fakes.carrier import FakeCarrier
 from tests.fakes.clock import FakeClock
 from tests.fakes.moto_dynamodb import FaultInjector, transactional_dynamodb
@@ -45,6 +46,7 @@ from tests.fakes.template import create_tables
 BASE_URL = "https://calls.example.test"
 ACCOUNT_SID = "AC" + "a" * 32
 AUTH_TOKEN = "12345"
+TWILIO_SECRET = {"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN}
 SECRETS_PREFIX = "dialplane/carriers"
 ANSWERED_CALL = ("initiated", "ringing", "in-progress", "completed")
 
@@ -76,6 +78,7 @@ class World:
     demo: DemoData
     stack: Stack
     queue_url: str
+    dials_queue_url: str
     deliveries: int = 0
     completions: list[str] = field(default_factory=list)
 
@@ -91,9 +94,34 @@ class World:
         aws: BotoAwsClient | None = None,
     ) -> Reply:
         """POST /calls/initiate. ``key=""`` is the demo organization's, ``None`` sends none; ``body`` may be bytes."""
-        use_case = initiate_app.build(self.settings, aws or self.aws, now=self.clock.now, sleep=self.clock.sleep)
-        event = self._event("POST", "/calls/initiate", body=body, key=key, headers=headers, query=query)
-        return _reply(serve(event, lambda request: initiate_app.respond(request, use_case), detail_of=burki.detail))
+        return self.post("/calls/initiate", body, key=key, headers=headers, query=query, aws=aws)
+
+    def post(
+        self,
+        path: str,
+        body: Any,
+        *,
+        key: str | None = "",
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        aws: BotoAwsClient | None = None,
+    ) -> Reply:
+        """Any dialect's request for a call, as for ``initiate``."""
+        endpoint = initiate_app.build(self.settings, aws or self.aws, now=self.clock.now, sleep=self.clock.sleep)
+        event = self._event("POST", path, body=body, key=key, headers=headers, query=query)
+        return _reply(serve(event, endpoint.respond))
+
+    def dial_queued(self) -> int:
+        """Deliver every message on the queue of dials once; how many there were."""
+        sqs = self.session.client("sqs")
+        dialed = 0
+        while messages := sqs.receive_message(QueueUrl=self.dials_queue_url, MaxNumberOfMessages=10).get("Messages"):
+            use_case = dial.build(self.settings, self.aws, now=self.clock.now, sleep=self.clock.sleep)
+            for message in messages:
+                dial.dial_record(SQSRecord({"messageId": message["MessageId"], "body": message["Body"]}), use_case)
+                sqs.delete_message(QueueUrl=self.dials_queue_url, ReceiptHandle=message["ReceiptHandle"])
+                dialed += 1
+        return dialed
 
     def manage(
         self,
@@ -190,8 +218,8 @@ class World:
     def fingerprint(self) -> str:
         """A hash over every item of every table and every queued message: equal means that nothing has changed."""
         client = self.session.client("dynamodb")
-        names = (self.tables.accounts, self.tables.destinations, self.tables.wallets, self.tables.calls)
-        items = [client.scan(TableName=name)["Items"] for name in (*names, self.tables.idempotency)]
+        names = [getattr(self.tables, name) for name in Tables.__dataclass_fields__]
+        items = [client.scan(TableName=name)["Items"] for name in names]
         sqs = self.session.client("sqs")
         queued = sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=["ApproximateNumberOfMessages"])
         everything = [[sorted(json.dumps(item, sort_keys=True) for item in table) for table in items]]
@@ -309,8 +337,11 @@ def _reply(event: Mapping[str, Any]) -> Reply:
 
 
 @contextlib.contextmanager
-def a_world(carrier: FakeCarrier | None = None) -> Iterator[World]:
-    """A fresh world with the demo organizations in it, and this carrier or one that places every call."""
+def a_world(carrier: FakeCarrier | None = None, secrets: Secrets | None = None) -> Iterator[World]:
+    """A fresh world with the demo organizations in it, and this carrier or one that places every call.
+
+    ``secrets`` by carrier, for worlds in which Twilio is not the only one.
+    """
     credentials = {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -321,6 +352,7 @@ def a_world(carrier: FakeCarrier | None = None) -> Iterator[World]:
         session = boto3.Session(region_name="us-east-1")
         tables = create_tables(session)
         queue_url = session.client("sqs").create_queue(QueueName="carrier-events")["QueueUrl"]
+        dials_queue_url = session.client("sqs").create_queue(QueueName="dials")["QueueUrl"]
         machine = session.client("stepfunctions").create_state_machine(
             name="call-completion",
             definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
@@ -332,6 +364,7 @@ def a_world(carrier: FakeCarrier | None = None) -> Iterator[World]:
                 "PUBLIC_BASE_URL": BASE_URL,
                 "CARRIER_SECRETS_PREFIX": SECRETS_PREFIX,
                 "CARRIER_EVENTS_QUEUE_URL": queue_url,
+                "DIALS_QUEUE_URL": dials_queue_url,
                 "CALL_COMPLETION_STATE_MACHINE_ARN": machine["stateMachineArn"],
                 "CHECK_INTERVAL_SECONDS": "60",
                 "PLACEMENT_GRACE_SECONDS": "120",
@@ -340,10 +373,11 @@ def a_world(carrier: FakeCarrier | None = None) -> Iterator[World]:
         aws = BotoAwsClient(session)
         outputs = {f"{name.capitalize()}TableName": getattr(tables, name) for name in Tables.__dataclass_fields__}
         outputs["CarrierSecretsPrefix"] = SECRETS_PREFIX
-        demo = seed(aws, outputs, "https://carrier.example.test", ACCOUNT_SID, AUTH_TOKEN)
+        demo = seed(aws, outputs, "https://carrier.example.test", secrets or {"twilio": TWILIO_SECRET})
         carrier = carrier or FakeCarrier()
         with (
-            patch.object(initiate_app, "open_carrier", lambda *args, **kwargs: carrier),
+            patch.object(dialing, "open_carrier", lambda *args, **kwargs: carrier),
             patch.object(reconciler, "open_carrier", lambda *args, **kwargs: carrier),
         ):
-            yield World(session, tables, settings, aws, FakeClock(), carrier, demo, Stack(aws, outputs), queue_url)
+            stack = Stack(aws, outputs)
+            yield World(session, tables, settings, aws, FakeClock(), carrier, demo, stack, queue_url, dials_queue_url)

@@ -34,6 +34,7 @@ _STATUSES: tuple[tuple[type[DialplaneError], int], ...] = (
     (errors.CallerNumberMissing, 400),
     (errors.NotFound, 404),
     (errors.InsufficientBalance, 402),
+    (errors.Conflict, 409),
     (errors.IdempotencyInProgress, 409),
     (errors.ServiceBusy, 503),
     (errors.Busy, 429),

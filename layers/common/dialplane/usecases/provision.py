@@ -1,4 +1,4 @@
-"""Set up a customer: organization, keys, assistants, carrier accounts, caller numbers.
+"""Set up a customer: organization, keys, assistants, flows, carrier accounts, caller numbers.
 
 What ``dialplane admin`` does, and what the sandbox makes its demo data with.
 """
@@ -16,25 +16,26 @@ from dialplane.domain.accounts import (
     Assistant,
     CallerNumber,
     CarrierAccount,
+    ConversationFlow,
     Organization,
     PresentedKey,
     Scope,
 )
+from dialplane.domain.assistants import check_assistant, check_name, check_within
 from dialplane.domain.errors import EntityNotFound, ValueInvalid
 from dialplane.domain.ids import new_id
 from dialplane.domain.phone_numbers import REFUSED_NUMBER_TYPES, REGIONS, PhoneNumber
-from dialplane.domain.templates import check_text
 
 ALL_SCOPES = frozenset(scope.value for scope in Scope)
 CUSTOMER_SCOPES = ALL_SCOPES - {Scope.DEPOSIT.value}
 """What a customer's own software needs. Paying money in belongs to whoever has received it."""
-_MAX_DURATION_SECONDS = 14_400
-_NAME_LENGTH_MAX = 200
-_RING_TIMEOUT_SECONDS_MAX = 600
+# Digits alone are an assistant's number.
+_PUBLIC_ID = re.compile(r"(?![0-9]+$)[A-Za-z0-9_-]{1,64}")
+_CALLS_PER_SECOND_MAX = 1_000
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
-Entity = Organization | ApiKey | Assistant | CallerNumber | CarrierAccount
-E = TypeVar("E", Organization, ApiKey, Assistant, CallerNumber, CarrierAccount)
+Entity = Organization | ApiKey | Assistant | ConversationFlow | CallerNumber | CarrierAccount
+E = TypeVar("E", Organization, ApiKey, Assistant, ConversationFlow, CallerNumber, CarrierAccount)
 
 
 class AccountStore(Protocol):
@@ -72,11 +73,13 @@ class ProvisionUseCase:
     accounts: AccountStore
     secrets: SecretStore
     check_credentials: CheckCredentials
+    dialects: frozenset[str]
+    """The request formats that a key may have lists in."""
     now: Callable[[], datetime]
 
     def create_organization(self, organization: Organization) -> Organization:
         """A customer with its rate, limits and countries."""
-        _check_name(organization.name)
+        check_name(organization.name)
         _check_at_least(1, rate=organization.rate_micros_per_minute, increment=organization.billing_increment_seconds)
         _check_at_least(1, active_calls_max=organization.active_calls_max)
         if _CURRENCY.fullmatch(organization.currency) is None:
@@ -95,6 +98,13 @@ class ProvisionUseCase:
                 f"{', '.join(sorted(REFUSED_NUMBER_TYPES))}.",
                 field="number_types",
             )
+        self.accounts.put(organization)
+        return organization
+
+    def set_default_assistant(self, organization_id: str, assistant_id: int) -> Organization:
+        """Who speaks for request formats that name neither an assistant nor a caller number."""
+        self._assistant(organization_id, assistant_id)
+        organization = replace(self.organization(organization_id), default_assistant_id=assistant_id)
         self.accounts.put(organization)
         return organization
 
@@ -130,15 +140,24 @@ class ProvisionUseCase:
         name: str,
         scopes: frozenset[str] = ALL_SCOPES,
         expires_at: datetime | None = None,
+        dialect: str | None = None,
+        calls_per_minute_max: int | None = None,
+        calls_per_day_max: int | None = None,
     ) -> PresentedKey:
         """A new API key. The whole key is in the answer and nowhere else."""
+        if dialect is not None and dialect not in self.dialects:
+            raise ValueInvalid(
+                f"The dialect {dialect!r} has no lists of its own; these have: {', '.join(sorted(self.dialects))}.",
+                field="dialect",
+            )
+        _check_at_least(1, calls_per_minute_max=calls_per_minute_max or 1, calls_per_day_max=calls_per_day_max or 1)
         if unknown := scopes - ALL_SCOPES:
             raise ValueInvalid(f"Unknown scopes: {', '.join(sorted(unknown))}. Known: {', '.join(sorted(ALL_SCOPES))}.")
         if not scopes:
             raise ValueInvalid("A key without scopes can do nothing. Name at least one scope.", field="scopes")
         if expires_at is not None and expires_at <= self.now():
             raise ValueInvalid("expires_at is in the past.", field="expires_at")
-        _check_name(name)
+        check_name(name)
         self.organization(organization_id)
         presented = PresentedKey.generate(organization_id)
         self.accounts.put(
@@ -149,6 +168,9 @@ class ProvisionUseCase:
                 secret_sha256=presented.secret_sha256,
                 scopes=scopes,
                 expires_at=expires_at,
+                dialect=dialect,
+                calls_per_minute_max=calls_per_minute_max,
+                calls_per_day_max=calls_per_day_max,
             )
         )
         return presented
@@ -164,21 +186,13 @@ class ProvisionUseCase:
 
     def put_assistant(self, assistant: Assistant) -> Assistant:
         """Who speaks, with which words and for how long."""
-        for field in ("welcome_message", "goodbye_message", "agenda"):
-            check_text(getattr(assistant, field) or "", field=field)
-        if assistant.engine == "say":
-            if assistant.engine_url is not None:
-                raise ValueInvalid('engine_url has no meaning for the engine "say". Leave it out.', field="engine_url")
-        elif not (assistant.engine_url or "").startswith("wss://"):
+        check_within(1, 2**63 - 1, assistant_id=assistant.id)
+        if assistant.public_id is not None and _PUBLIC_ID.fullmatch(assistant.public_id) is None:
             raise ValueInvalid(
-                f'The engine "{assistant.engine}" needs an engine_url that begins with wss://.', field="engine_url"
+                "public_id must be 1 to 64 letters, digits, hyphens and underscores, and not only digits.",
+                field="public_id",
             )
-        if assistant.caller_number is not None:
-            PhoneNumber.parse(assistant.caller_number, field="caller_number")
-        _check_name(assistant.name)
-        _check_at_least(1, assistant_id=assistant.id)
-        _check_within(1, _MAX_DURATION_SECONDS, max_duration_seconds=assistant.max_duration_seconds)
-        _check_within(1, _RING_TIMEOUT_SECONDS_MAX, ring_timeout_seconds=assistant.ring_timeout_seconds)
+        check_assistant(assistant)
         self.organization(assistant.organization_id)
         self.accounts.put(assistant)
         return assistant
@@ -194,7 +208,7 @@ class ProvisionUseCase:
     ) -> CarrierAccount:
         """An account with a carrier. Its credentials go to the secret store and nowhere else."""
         self.check_credentials(carrier, secret)
-        _check_name(name)
+        check_name(name)
         if calls_per_second is not None:
             _check_at_least(1, calls_per_second=calls_per_second)
         self.organization(organization_id)
@@ -218,42 +232,57 @@ class ProvisionUseCase:
             raise EntityNotFound("carrier account", f"{account_id} in organization {organization_id}")
         return account
 
+    def put_flow(self, flow: ConversationFlow) -> ConversationFlow:
+        """A conversation with a runtime of its own, on the voice and limits of one of the assistants."""
+        check_name(flow.name)
+        check_within(1, 2**63 - 1, flow_id=flow.id)
+        if not flow.engine_url.startswith("wss://"):
+            raise ValueInvalid("engine_url must begin with wss://.", field="engine_url")
+        self._assistant(flow.organization_id, flow.base_assistant_id)
+        self.accounts.put(flow)
+        return flow
+
     def put_number(
-        self, organization_id: str, number: str, account: CarrierAccount, *, assistant_id: int | None = None
+        self,
+        organization_id: str,
+        number: str,
+        account: CarrierAccount,
+        *,
+        assistant_id: int | None = None,
+        flow_id: int | None = None,
+        can_dial_out: bool = True,
+        in_pool: bool = True,
+        carrier_number_id: str | None = None,
     ) -> CallerNumber:
         """A number to call from. The assistant's own caller number becomes this one if it has none yet."""
         parsed = PhoneNumber.parse(number, field="number")
-        assistant = None
-        if assistant_id is not None:
-            assistant = self.accounts.find(Assistant, organization_id, assistant_id)
-            if assistant is None:
-                raise EntityNotFound("assistant", f"{assistant_id} in organization {organization_id}")
+        assistant = self._assistant(organization_id, assistant_id) if assistant_id is not None else None
+        if flow_id is not None and self.accounts.find(ConversationFlow, organization_id, flow_id) is None:
+            raise EntityNotFound("flow", f"{flow_id} in organization {organization_id}")
         caller_number = CallerNumber(
             number=parsed.e164,
             organization_id=organization_id,
             carrier=account.carrier,
             carrier_account_id=account.id,
             assistant_id=assistant_id,
+            flow_id=flow_id,
+            can_dial_out=can_dial_out,
+            in_pool=in_pool,
+            carrier_number_id=carrier_number_id,
         )
         self.accounts.put(caller_number)
         if assistant is not None and assistant.caller_number is None:
             self.accounts.put(replace(assistant, caller_number=caller_number.number))
         return caller_number
 
-
-def _check_name(name: str) -> None:
-    check_text(name, field="name")
-    if not 1 <= len(name.strip()) <= _NAME_LENGTH_MAX:
-        raise ValueInvalid(f"name must have from 1 to {_NAME_LENGTH_MAX} characters.", field="name")
+    def _assistant(self, organization_id: str, assistant_id: int) -> Assistant:
+        assistant = self.accounts.find(Assistant, organization_id, assistant_id)
+        if assistant is None:
+            raise EntityNotFound("assistant", f"{assistant_id} in organization {organization_id}")
+        return assistant
 
 
 def _check_at_least(lowest: int, **values: int) -> None:
     for name, value in values.items():
         if value < lowest:
             raise ValueInvalid(f"{name} is {value}; it must be at least {lowest}.", field=name)
-
-
-def _check_within(lowest: int, highest: int, **values: int) -> None:
-    for name, value in values.items():
-        if not lowest <= value <= highest:
-            raise ValueInvalid(f"{name} is {value}; it must be from {lowest} to {highest}.", field=name)
