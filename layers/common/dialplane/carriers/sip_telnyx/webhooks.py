@@ -1,0 +1,11 @@
+"""Telnyx carries these calls, so its requests are Telnyx's own."""
+
+from dialplane.carriers.telnyx.webhooks import (
+    SIGNATURE_HEADER,
+    UNSIGNED_STATUS,
+    is_authentic,
+    parse_answer,
+    parse_report,
+)
+
+__all__ = ["SIGNATURE_HEADER", "UNSIGNED_STATUS", "is_authentic", "parse_answer", "parse_report"]
