@@ -1,0 +1,143 @@
+"""Which of Telnyx's Call Control webhooks mean something, and which of their fields may travel on.
+
+No phone numbers, no names, no texts. Loaded by the function that Telnyx waits for, so next to nothing is imported.
+What the fields mean belongs to ``events``.
+https://developers.telnyx.com/docs/voice/programmable-voice/receiving-webhooks
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dialplane.carriers.contract import Answer, CarrierCredentials, ForeignAccount, InvalidCallback, Report
+from dialplane.carriers.telnyx.signature import SIGNATURE_HEADER, is_authentic
+from dialplane.domain.ids import is_id
+
+__all__ = ["SIGNATURE_HEADER", "UNSIGNED_STATUS", "is_authentic", "parse_answer", "parse_report"]
+
+UNSIGNED_STATUS = 403
+
+_WORD = r"[A-Za-z][A-Za-z_-]{0,39}"
+_TIME = r"[0-9][0-9T:. +Z-]{9,39}"
+_ID = r"[A-Za-z0-9-]{1,64}"
+CALL_CONTROL_ID = re.compile(r"[A-Za-z0-9_:.=-]{1,200}")
+# The allow-list. A value that does not match its pattern is not from Telnyx, whatever the signature says.
+_FIELDS = {
+    "id": re.compile(_ID),
+    "event_type": re.compile(r"call\.[a-z_.]{1,60}"),
+    "occurred_at": re.compile(_TIME),
+    "call_control_id": CALL_CONTROL_ID,
+    "call_leg_id": re.compile(_ID),
+    "connection_id": re.compile(_ID),
+    "hangup_cause": re.compile(_WORD),
+    "hangup_source": re.compile(_WORD),
+    "sip_hangup_cause": re.compile(rf"[1-6][0-9]{{2}}|{_WORD}"),
+    "result": re.compile(_WORD),
+    "status": re.compile(_WORD),
+    "billed_duration_secs": re.compile(r"[0-9]{1,9}"),
+    "total_cost": re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?"),
+    "currency": re.compile(r"[A-Z]{3}"),
+}
+_COMMON = ("call_control_id", "call_leg_id", "connection_id")
+# The events that say something about a call of ours, each with its own fields and those of them it cannot be without.
+_EVENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "call.initiated": ((), ()),
+    "call.answered": ((), ()),
+    "call.hangup": (("hangup_cause", "hangup_source", "sip_hangup_cause"), ("hangup_cause",)),
+    "call.machine.detection.ended": (("result",), ("result",)),
+    "call.machine.greeting.ended": (("result",), ("result",)),
+    "call.machine.premium.detection.ended": (("result",), ("result",)),
+    "call.machine.premium.greeting.ended": (("result",), ("result",)),
+    "call.speak.ended": (("status",), ()),
+    "call.cost": (("billed_duration_secs", "total_cost"), ("billed_duration_secs",)),
+}
+_NOTHING_TO_APPLY = Report({})
+
+
+def parse_report(credentials: CarrierCredentials, body: bytes) -> Report:
+    """Read an authentic webhook; without fields when it says nothing about an outbound call.
+
+    Raises InvalidCallback when it is not a Telnyx event, ForeignAccount when it is about another application.
+    """
+    data = _object(_json(body), "data")
+    event_type = data.get("event_type")
+    if not isinstance(event_type, str):
+        raise InvalidCallback("data.event_type is missing")
+    if event_type not in _EVENTS:
+        return _NOTHING_TO_APPLY
+    payload = _object(data, "payload")
+    if payload.get("connection_id") != credentials["connection_id"]:
+        raise ForeignAccount
+    if event_type == "call.initiated" and payload.get("direction") != "outgoing":
+        return _NOTHING_TO_APPLY
+    if event_type == "call.cost" and payload.get("status") == "error":
+        return _NOTHING_TO_APPLY  # the cost could not be worked out: no fact about the call
+    optional, required = _EVENTS[event_type]
+    fields = _checked(data, ("id", "event_type", "occurred_at")) | _checked(payload, (*_COMMON, *optional))
+    if event_type == "call.cost":
+        fields = _with_currency(fields, payload)
+    if missing := [name for name in ("id", "call_control_id", *required) if name not in fields]:
+        raise InvalidCallback(f"{', '.join(missing)} missing")
+    return Report(fields, call_id=call_id_of(payload.get("client_state")))
+
+
+def parse_answer(credentials: CarrierCredentials, body: bytes) -> Answer:
+    """Call Control asks for no instructions: raises InvalidCallback."""
+    raise InvalidCallback("Call Control fetches no instructions")
+
+
+def call_id_of(client_state: object) -> str | None:
+    """Our call id out of the state that a dial gave to Telnyx; None when it is somebody else's state."""
+    if not isinstance(client_state, str):
+        return None
+    try:
+        text = b64decode(client_state, validate=True).decode("ascii")
+    except ValueError:
+        return None
+    return text if is_id("call", text) else None
+
+
+def _json(body: bytes) -> Mapping[str, Any]:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidCallback("the body is not JSON") from error
+    if not isinstance(content, dict):
+        raise InvalidCallback("the body is not an object")
+    return content
+
+
+def _object(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = content.get(name)
+    if not isinstance(value, dict):
+        raise InvalidCallback(f"{name} is not an object")
+    return value
+
+
+def _checked(content: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
+    """The named values as texts, null and empty ones left out."""
+    fields: dict[str, str] = {}
+    for name in names:
+        value = content.get(name)
+        if value is None or value == "":
+            continue
+        # Numbers come as numbers or as texts, depending on the event.
+        text = str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+        if not _FIELDS[name].fullmatch(text):
+            raise InvalidCallback(f"{name} has a value of an unknown form")  # the value may hold anything: not repeated
+        fields[name] = text
+    return fields
+
+
+def _with_currency(fields: dict[str, str], payload: Mapping[str, Any]) -> dict[str, str]:
+    """A total means something in one currency only, and Telnyx names currencies part by part."""
+    parts = payload.get("cost_parts")
+    stated = [part.get("currency") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    currencies = {currency for currency in stated if isinstance(currency, str)}
+    if "total_cost" in fields and len(currencies) == 1:
+        return fields | _checked({"currency": currencies.pop()}, ("currency",))
+    return {name: value for name, value in fields.items() if name != "total_cost"}
