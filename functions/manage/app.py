@@ -1,21 +1,26 @@
-"""Everything of the API but placing calls: calls, wallet, do-not-call list.
+"""Everything of the API but placing calls: calls and their control, wallet, do-not-call list.
 
-API Gateway routes; here each route has its scope and its use case. Rules of the fields that a route takes are below it.
+API Gateway routes; here each route has its scope and its use case. Routes that several dialects share are answered in
+the dialect of the key; a dialect's own routes in that dialect.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
 from dialplane.aws.client import AwsClient, HttpAwsClient
+from dialplane.carriers.contract import CarrierApi
+from dialplane.carriers.registry import open_carrier
+from dialplane.dialects.burki import termination
+from dialplane.dialects.registry import LISTING_DIALECTS, answers_of, calls_of
 from dialplane.domain.accounts import ApiKey, PresentedKey, Scope, authenticate, check_scope
-from dialplane.domain.errors import FieldsInvalid, RouteNotFound, ValueInvalid
+from dialplane.domain.errors import CarrierUnavailable, DialplaneError, FieldsInvalid, RouteNotFound, ValueInvalid
 from dialplane.domain.idempotency import IdempotencyKey
 from dialplane.domain.money import parse_amount
 from dialplane.domain.phone_numbers import PhoneNumber
@@ -23,9 +28,11 @@ from dialplane.domain.statuses import CallStatus
 from dialplane.domain.templates import check_text
 from dialplane.dynamodb.accounts import AccountStore
 from dialplane.dynamodb.calls import CallStore
+from dialplane.dynamodb.commands import CommandStore
 from dialplane.dynamodb.destinations import DestinationStore
 from dialplane.dynamodb.wallets import WalletStore
-from dialplane.runtime import clock
+from dialplane.runtime import clock, fields
+from dialplane.runtime.carrier_accounts import CarrierAccounts
 from dialplane.runtime.documents import (
     call_document,
     dnc_document,
@@ -36,16 +43,24 @@ from dialplane.runtime.documents import (
 )
 from dialplane.runtime.entry import serve
 from dialplane.runtime.http import HttpRequest, HttpResponse, json_response
+from dialplane.runtime.problems import refusal
 from dialplane.runtime.settings import Settings
 from dialplane.usecases.browse_calls import BrowseCallsUseCase, CallFilters
+from dialplane.usecases.control_call import CARRIER_TIMEOUT, Command, CommandType, ControlCallUseCase
 from dialplane.usecases.manage_dnc import ManageDncUseCase
 from dialplane.usecases.manage_wallet import ManageWalletUseCase
 
 _PAGE_DEFAULT = 50
 _PAGE_MAX = 100
 _DEPOSIT_ROUTE = "POST /wallet/deposits"
-_REASON_LENGTH_MAX = 500
-_ERRORS_SHOWN_MAX = 20
+_LIST_ROUTE = "GET /calls"
+_CALL_ROUTE = "GET /calls/{call_id}"
+_CONTROL_ROUTE = "POST /calls/{call_id}/control"
+_TERMINATE_ROUTE = "POST /calls/{call_id}/terminate"
+_BURKI_LIST_ROUTE = "GET /api/v1/calls"
+_KEY_PARAMETER = "api_key"
+# Routes that several dialects share: the key says which of them is spoken.
+_SHARED_ROUTES = frozenset({_LIST_ROUTE, _CALL_ROUTE, _CONTROL_ROUTE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +69,7 @@ class Api:
 
     accounts: AccountStore
     calls: BrowseCallsUseCase
+    control: ControlCallUseCase
     wallets: ManageWalletUseCase
     wallet_store: WalletStore
     dnc: ManageDncUseCase
@@ -61,13 +77,26 @@ class Api:
 
     def respond(self, route: str, request: HttpRequest) -> HttpResponse:
         """Authenticate, check the route's scope, and answer."""
-        presented = PresentedKey.parse(request.api_key)
-        key = authenticate(presented, *self.accounts.load_identity(presented), now=self.now())
+        key = self._authenticated(route, request)
         if route not in _ROUTES:
             raise RouteNotFound(f"There is no {request.method} {request.path}. The routes are listed in the README.")
         scope, handler = _ROUTES[route]
-        check_scope(key, scope)
-        return handler(self, request, key)
+        dialect = _dialect(route, key)
+        try:
+            check_scope(key, scope)
+            return handler(self, request, key)
+        except Exception as error:
+            if dialect is None:
+                raise
+            return refusal(error, request, answers_of(dialect))
+
+    def _authenticated(self, route: str, request: HttpRequest) -> ApiKey:
+        """The key from a header; on shared routes also from the URL, where the organization allows it."""
+        if request.api_key is None and route in _SHARED_ROUTES and _KEY_PARAMETER in request.query:
+            presented = PresentedKey.parse(request.query[_KEY_PARAMETER], is_from_query=True)
+        else:
+            presented = PresentedKey.parse(request.api_key)
+        return authenticate(presented, *self.accounts.load_identity(presented), now=self.now())
 
 
 def build(
@@ -77,35 +106,70 @@ def build(
     now: Callable[[], datetime] = clock.now,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Api:
-    """The API on DynamoDB."""
-    tables = settings.tables("accounts", "destinations", "wallets", "calls", "idempotency")
-    calls, wallets = CallStore(client, tables), WalletStore(client, tables)
+    """The API on DynamoDB, and on the carriers' APIs for calls that are controlled."""
+    tables = settings.tables("accounts", "destinations", "wallets", "calls", "idempotency", "usage")
+    accounts, destinations = AccountStore(client, tables), DestinationStore(client, tables)
+    calls, commands, wallets = CallStore(client, tables), CommandStore(client, tables), WalletStore(client, tables)
+    carrier_accounts = CarrierAccounts(client, settings.text("CARRIER_SECRETS_PREFIX"))
+
+    def carrier_of(organization_id: str, carrier: str, carrier_account_id: str) -> CarrierApi:
+        credentials = carrier_accounts.credentials(organization_id, carrier_account_id)
+        if credentials is None:
+            raise CarrierUnavailable(
+                f"The carrier account {carrier_account_id} has no credentials. Ask the operator to store them."
+            )
+        return open_carrier(carrier, credentials, timeout_seconds=CARRIER_TIMEOUT.total_seconds())
+
     return Api(
-        accounts=AccountStore(client, tables),
-        calls=BrowseCallsUseCase(calls),
-        wallets=ManageWalletUseCase(wallets, AccountStore(client, tables), now),
+        accounts=accounts,
+        calls=BrowseCallsUseCase(calls, commands),
+        control=ControlCallUseCase(commands, accounts, destinations, carrier_of, now),
+        wallets=ManageWalletUseCase(wallets, accounts, now),
         wallet_store=wallets,
-        dnc=ManageDncUseCase(DestinationStore(client, tables), calls, now, sleep),
+        dnc=ManageDncUseCase(destinations, calls, now, sleep),
         now=now,
     )
 
 
+def _dialect(route: str, key: ApiKey) -> str | None:
+    """The dialect in which a route answers a key; None for Dialplane's own."""
+    if route in (_TERMINATE_ROUTE, _BURKI_LIST_ROUTE):
+        return "burki"
+    return key.dialect if route in _SHARED_ROUTES and key.dialect in LISTING_DIALECTS else None
+
+
 def _list_calls(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
-    query = _query(request, "status", "assistant_id", "from", "to", "created_after", "created_before")
+    sent = {name: value for name, value in request.query.items() if name != _KEY_PARAMETER}
+    if (dialect := _dialect(_LIST_ROUTE, key)) is not None:
+        return _list_calls_in(dialect, api, sent, key)
+    names = ("status", "assistant_id", "from", "to", "created_after", "created_before", "limit", "cursor")
+    query = fields.known_query(sent, *names)
     filters = CallFilters(
         statuses=_statuses(query.get("status")),
-        assistant_id=_integer(query.get("assistant_id"), "assistant_id", lowest=1, highest=2**63 - 1),
-        caller_number=_number(query.get("from"), "from"),
-        destination=_number(query.get("to"), "to"),
-        created_after=_time(query.get("created_after"), "created_after"),
-        created_before=_time(query.get("created_before"), "created_before"),
+        assistant_id=fields.integer(query.get("assistant_id"), "assistant_id", lowest=1, highest=2**63 - 1),
+        caller_number=fields.number(query.get("from"), "from"),
+        destination=fields.number(query.get("to"), "to"),
+        created_after=fields.time(query.get("created_after"), "created_after"),
+        created_before=fields.time(query.get("created_before"), "created_before"),
     )
     page = api.calls.page(key.organization_id, filters, limit=_limit(query), cursor=query.get("cursor"))
     return _page("calls", [call_document(call) for call in page.calls], page.next_cursor)
 
 
+def _list_calls_as_burki(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
+    return _list_calls_in("burki", api, request.query, key)
+
+
+def _list_calls_in(dialect: str, api: Api, query: Mapping[str, str], key: ApiKey) -> HttpResponse:
+    words = calls_of(dialect)
+    asked = words.parse_query(query)
+    return json_response(200, words.page_document(api.calls.range(key.organization_id, asked), asked))
+
+
 def _get_call(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
-    return json_response(200, call_document(api.calls.get(key.organization_id, _path(request, "call_id"))))
+    call = api.calls.get(key.organization_id, _path(request, "call_id"))
+    dialect = _dialect(_CALL_ROUTE, key)
+    return json_response(200, call_document(call) if dialect is None else calls_of(dialect).call_document(call))
 
 
 def _get_call_events(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
@@ -113,12 +177,61 @@ def _get_call_events(api: Api, request: HttpRequest, key: ApiKey) -> HttpRespons
     return json_response(200, {"events": [timeline_document(entry) for entry in timeline]})
 
 
+# Of each command, the fields it must have, those it may have, and the switch that is true or false.
+_COMMAND_FIELDS: dict[CommandType, tuple[tuple[str, ...], tuple[str, ...], str | None]] = {
+    CommandType.END_CALL: (("type",), ("message",), None),
+    CommandType.TRANSFER: (("type", "destination"), ("message",), None),
+    CommandType.INJECT_CONTEXT: (("type", "content"), (), "trigger_response"),
+    CommandType.SAY: (("type", "content"), (), "end_after"),
+}
+
+
+def _control_call(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
+    command = _command(request.json_object())
+    call = api.calls.get(key.organization_id, _path(request, "call_id"))
+    is_reliable = api.control.control(key, call, command)
+    limited = {} if is_reliable else {"x_command_reliability": "limited"}
+    return json_response(200, {"success": True, "message": "Command sent successfully"}, **limited)
+
+
+def _command(body: dict[str, Any]) -> Command:
+    sent = body.get("type")
+    if not isinstance(sent, str) or sent not in set(CommandType):
+        raise ValueInvalid(f"type must be one of: {', '.join(CommandType)}.", field="type")
+    kind = CommandType(sent)
+    required, optional, switch = _COMMAND_FIELDS[kind]
+    if switch is not None and body.get(switch) is not None and not isinstance(body[switch], bool):
+        error = {"type": "bool_type", "loc": ["body", switch], "msg": "Input should be true or false"}
+        raise FieldsInvalid([error | {"input": body[switch]}])
+    texts = fields.text_fields(
+        {name: value for name, value in body.items() if name != switch}, required=required, optional=optional
+    )
+    for name in ("message", "content"):
+        check_text(texts.get(name, ""), field=name)
+    destination = texts.get("destination")
+    return Command(
+        kind,
+        message=texts.get("message") or None,
+        destination=PhoneNumber.parse(destination, field="destination") if destination is not None else None,
+    )
+
+
+def _terminate_call(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
+    call = api.calls.get(key.organization_id, _path(request, "call_id"))
+    try:
+        api.control.terminate(key, call)
+    except DialplaneError as error:
+        error.message = termination.detail(error, call) or error.message
+        raise
+    return json_response(200, termination.terminated(call))
+
+
 def _get_wallet(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
     return json_response(200, wallet_document(api.wallets.wallet(key.organization_id)))
 
 
 def _get_ledger(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
-    query = _query(request)
+    query = fields.known_query(request.query, "limit", "cursor")
     page = api.wallet_store.ledger_page(key.organization_id, limit=_limit(query), cursor=query.get("cursor"))
     return _page("entries", [ledger_entry_document(entry) for entry in page.entries], page.next_cursor)
 
@@ -131,15 +244,15 @@ def _deposit(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
     body = request.json_object()
     header = request.headers.get("idempotency-key")
     idempotency_key = IdempotencyKey.of(header, route=_DEPOSIT_ROUTE, body=body) if header is not None else None
-    fields = _text_fields(body, required=("amount", "currency"), optional=("note",))
-    micros = parse_amount(fields["amount"])
+    texts = fields.text_fields(body, required=("amount", "currency"), optional=("note",))
+    micros = parse_amount(texts["amount"])
     if micros is None:
         raise ValueInvalid('amount must be a decimal text with at most six places, such as "25.00".', field="amount")
     entry, is_replay = api.wallets.deposit(
         key.organization_id,
         micros=micros,
-        currency=fields["currency"],
-        note=_sentence(fields.get("note"), "note"),
+        currency=texts["currency"],
+        note=fields.sentence(texts.get("note"), "note"),
         key=idempotency_key,
     )
     replayed = {"idempotent_replayed": "true"} if is_replay else {}
@@ -147,9 +260,9 @@ def _deposit(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
 
 
 def _put_dnc(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
-    fields = _text_fields(request.json_object() if request.body else {}, required=(), optional=("reason",))
+    texts = fields.text_fields(request.json_object() if request.body else {}, optional=("reason",))
     number = _path_number(request)
-    reason = _sentence(fields.get("reason"), "reason")
+    reason = fields.sentence(texts.get("reason"), "reason")
     return json_response(200, dnc_document(api.dnc.add(key.organization_id, number, reason=reason, source="api")))
 
 
@@ -164,9 +277,12 @@ def _delete_dnc(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
 
 _Handler = Callable[[Api, HttpRequest, ApiKey], HttpResponse]
 _ROUTES: dict[str, tuple[Scope, _Handler]] = {
-    "GET /calls": (Scope.READ_CALLS, _list_calls),
-    "GET /calls/{call_id}": (Scope.READ_CALLS, _get_call),
+    _LIST_ROUTE: (Scope.READ_CALLS, _list_calls),
+    _CALL_ROUTE: (Scope.READ_CALLS, _get_call),
     "GET /calls/{call_id}/events": (Scope.READ_CALLS, _get_call_events),
+    _CONTROL_ROUTE: (Scope.CONTROL_CALLS, _control_call),
+    _TERMINATE_ROUTE: (Scope.CONTROL_CALLS, _terminate_call),
+    _BURKI_LIST_ROUTE: (Scope.READ_CALLS, _list_calls_as_burki),
     "GET /wallet": (Scope.READ_WALLET, _get_wallet),
     "GET /wallet/ledger": (Scope.READ_WALLET, _get_ledger),
     "GET /wallet/reconcile": (Scope.READ_WALLET, _reconcile_wallet),
@@ -189,24 +305,8 @@ def _path_number(request: HttpRequest) -> str:
     return PhoneNumber.parse(_path(request, "number"), field="number").e164
 
 
-def _query(request: HttpRequest, *names: str) -> dict[str, str]:
-    known = (*names, "limit", "cursor") if names or request.path.endswith("ledger") else names
-    unknown = sorted(set(request.query) - set(known))
-    if unknown:
-        raise ValueInvalid(f"Unknown query parameters: {', '.join(unknown)}. Known: {', '.join(known)}.")
-    return dict(request.query)
-
-
 def _limit(query: dict[str, str]) -> int:
-    return _integer(query.get("limit"), "limit", lowest=1, highest=_PAGE_MAX) or _PAGE_DEFAULT
-
-
-def _integer(text: str | None, field: str, *, lowest: int, highest: int) -> int | None:
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(highest)) and lowest <= int(text) <= highest):
-        raise ValueInvalid(f"{field} must be a whole number from {lowest} to {highest}.", field=field)
-    return int(text)
+    return fields.integer(query.get("limit"), "limit", lowest=1, highest=_PAGE_MAX) or _PAGE_DEFAULT
 
 
 def _statuses(text: str | None) -> frozenset[str] | None:
@@ -215,50 +315,6 @@ def _statuses(text: str | None) -> frozenset[str] | None:
     if text not in set(CallStatus):
         raise ValueInvalid(f"status must be one of: {', '.join(CallStatus)}.", field="status")
     return frozenset({text})
-
-
-def _number(text: str | None, field: str) -> str | None:
-    # In a query string "+" means a space; a number that lost its plus that way is still meant.
-    return PhoneNumber.parse(text.replace(" ", "+", 1), field=field).e164 if text is not None else None
-
-
-def _time(text: str | None, field: str) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text.replace(" ", "+"))
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise ValueInvalid(f"{field} must be a time with its offset, such as 2026-11-20T09:00:00Z.", field=field)
-
-
-def _text_fields(body: dict[str, Any], *, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, str]:
-    """The fields of a flat body of texts; null counts as absent where a field is optional."""
-    errors = [_field_error("missing", name, "Field required", None) for name in required if name not in body]
-    for name, value in body.items():
-        if name not in (*required, *optional):
-            known = ", ".join((*required, *optional))
-            errors.append(_field_error("extra_forbidden", name, f"Unknown field. Known fields: {known}.", value))
-        elif not isinstance(value, str) and not (value is None and name in optional):
-            errors.append(_field_error("string_type", name, "Input should be a valid string", value))
-    if errors:
-        raise FieldsInvalid(errors[:_ERRORS_SHOWN_MAX])
-    return {name: value for name, value in body.items() if value is not None}
-
-
-def _field_error(kind: str, name: str, message: str, value: Any) -> dict[str, Any]:
-    return {"type": kind, "loc": ["body", name], "msg": message, "input": value}
-
-
-def _sentence(text: str | None, field: str) -> str | None:
-    if text is None:
-        return None
-    if len(text) > _REASON_LENGTH_MAX:
-        raise ValueInvalid(f"{field} is too long: at most {_REASON_LENGTH_MAX} characters are allowed.", field=field)
-    check_text(text, field=field)
-    return text
 
 
 @cache

@@ -15,13 +15,15 @@ from dialplane.usecases.reconcile_calls import CarrierCall
 class FakeCarrier:
     """Answers dials from ``outcomes`` in turn, then with Placed; remembers every request; shows ``records``.
 
-    ``on_create`` runs while the request is under way, before its answer: a place for callbacks that are faster.
+    Commands to its calls are kept in ``commands``. ``on_create`` runs while the request is under way, before its answer: a place for callbacks that are faster.
     """
 
     outcomes: list[CreateOutcome | BaseException] = field(default_factory=list)
     requests: list[DialRequest] = field(default_factory=list)
     records: dict[str, CarrierCall] = field(default_factory=dict)
     urls: dict[str, Sequence[str]] = field(default_factory=dict)
+    commands: list[dict[str, str | None]] = field(default_factory=list)
+    command_errors: list[Exception] = field(default_factory=list)
     on_create: Callable[[DialRequest, str], None] = lambda request, carrier_call_id: None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -47,6 +49,21 @@ class FakeCarrier:
     def requested_urls(self, carrier_call_id: str) -> Sequence[str]:
         """What the test said was requested."""
         return self.urls.get(carrier_call_id, ())
+
+    def end_call(self, carrier_call_id: str) -> None:
+        """Remember the command, and refuse it when ``command_errors`` says so."""
+        self._obey({"end": carrier_call_id})
+
+    def transfer_call(self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None) -> None:
+        """As ``end_call``."""
+        self._obey(
+            {"transfer": carrier_call_id, "to": destination, "caller_number": caller_number, "message": message}
+        )
+
+    def _obey(self, command: dict[str, str | None]) -> None:
+        self.commands.append(command)
+        if self.command_errors:
+            raise self.command_errors.pop(0)
 
     @property
     def call_ids(self) -> Iterable[str]:

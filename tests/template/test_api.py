@@ -14,6 +14,9 @@ ROUTES = {
     "GET /calls": "ManageFunction",
     "GET /calls/{call_id}": "ManageFunction",
     "GET /calls/{call_id}/events": "ManageFunction",
+    "POST /calls/{call_id}/control": "ManageFunction",
+    "POST /calls/{call_id}/terminate": "ManageFunction",
+    "GET /api/v1/calls": "ManageFunction",
     "GET /wallet": "ManageFunction",
     "GET /wallet/ledger": "ManageFunction",
     "GET /wallet/reconcile": "ManageFunction",
@@ -21,6 +24,11 @@ ROUTES = {
     "PUT /dnc/{number}": "ManageFunction",
     "GET /dnc/{number}": "ManageFunction",
     "DELETE /dnc/{number}": "ManageFunction",
+    "GET /carrier-accounts": "ManageFunction",
+    "GET /numbers": "ManageFunction",
+    "GET /openapi.json": "ManageFunction",
+    "GET /docs": "ManageFunction",
+    "GET /docs/{file}": "ManageFunction",
     "$default": "ManageFunction",
 }
 

@@ -1,4 +1,4 @@
-"""Find calls and tell the story of one: checks, carrier exchange, callbacks, settlement."""
+"""Find calls and tell the story of one: checks, carrier exchange, callbacks, commands, settlement."""
 
 from __future__ import annotations
 
@@ -85,6 +85,22 @@ class RecordedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedCommand:
+    """A command that a call was given, without its texts.
+
+    ``result`` is ``sent``, the code of an error, or ``unknown`` when nobody came back to say. ``destination`` is
+    masked.
+    """
+
+    id: str
+    command: str
+    at: datetime
+    api_key_id: str
+    result: str = "unknown"
+    destination: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TimelineEntry:
     """One moment in the life of a call."""
 
@@ -112,11 +128,19 @@ class CallLog(Protocol):
         """All reports of a call in the order they were received."""
 
 
+class CommandLog(Protocol):
+    """Where the commands that calls were given are read."""
+
+    def commands(self, organization_id: str, call_id: str) -> Sequence[RecordedCommand]:
+        """All commands of a call, the oldest first."""
+
+
 @dataclass(frozen=True, slots=True)
 class BrowseCallsUseCase:
     """Reads calls."""
 
     calls: CallLog
+    commands: CommandLog
 
     def get(self, organization_id: str, any_id: str) -> Call:
         """A call by our id or by the carrier's. Raises CallNotFound."""
@@ -140,7 +164,11 @@ class BrowseCallsUseCase:
     def timeline(self, organization_id: str, any_id: str) -> tuple[TimelineEntry, ...]:
         """Everything that happened to a call, in order of time. Raises CallNotFound."""
         call = self.get(organization_id, any_id)
-        entries = [*_own_entries(call), *(_event_entry(event) for event in self.calls.events(organization_id, call.id))]
+        entries = [
+            *_own_entries(call),
+            *(_event_entry(event) for event in self.calls.events(organization_id, call.id)),
+            *(_command_entry(command) for command in self.commands.commands(organization_id, call.id)),
+        ]
         return tuple(sorted(entries, key=lambda entry: entry.at))
 
 
@@ -191,3 +219,8 @@ def _event_entry(event: RecordedEvent) -> TimelineEntry:
             "sip_response_code": event.sip_response_code,
         },
     )
+
+
+def _command_entry(command: RecordedCommand) -> TimelineEntry:
+    details = {"command": command.command, "result": command.result, "destination": command.destination}
+    return TimelineEntry(command.at, "control_command", details)
