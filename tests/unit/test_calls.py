@@ -146,6 +146,110 @@ def test_the_first_report_binds_a_call_whose_dial_has_no_answer_yet(status: Call
     assert (call.carrier_call_id, call.dial_outcome) == (CARRIER_CALL_ID, DialOutcome.PLACED)
 
 
+@pytest.mark.parametrize("order", [("CA1", "leg-1"), ("leg-1", "CA1")])
+def test_a_call_is_known_by_either_of_its_two_names(order: tuple[str, str]) -> None:
+    name, other = order
+    event = an_event(CallStatus.RINGING, carrier_call_id=name, other_carrier_call_id=other)
+    transition = apply_event(a_call(), event, received_at=RECEIVED)
+    assert transition.verdict is Verdict.ACCEPTED
+    assert transition.call.carrier_call_id == CARRIER_CALL_ID
+
+
+def test_a_report_with_two_names_of_another_call_is_foreign() -> None:
+    event = an_event(CallStatus.COMPLETED, carrier_call_id="CA2", other_carrier_call_id="leg-2")
+    assert apply_event(a_call(), event, received_at=RECEIVED).verdict is Verdict.FOREIGN
+
+
+def test_the_first_of_two_names_binds_a_call_and_the_other_one_alone_then_does_not() -> None:
+    event = an_event(CallStatus.INITIATED, carrier_call_id="CA1", other_carrier_call_id="leg-1")
+    call = merged(a_call(CallStatus.UNCONFIRMED, carrier_call_id=None), event)
+    assert call.carrier_call_id == "CA1"
+    alone = an_event(CallStatus.RINGING, carrier_call_id="leg-1")
+    assert apply_event(call, alone, received_at=RECEIVED).verdict is Verdict.FOREIGN
+
+
+# ---- an end that leaves the answer open -----------------------------------------------------------------------------
+
+ANSWER = an_event(CallStatus.IN_PROGRESS, key="answer", occurred_at=CREATED + timedelta(seconds=10))
+END = an_event(CallStatus.COMPLETED, key="end", occurred_at=CREATED + timedelta(seconds=71), is_end_ambiguous=True)
+
+
+def the_books(duration: int) -> CallEvent:
+    return an_event(None, key="books", source="reconciler", duration_seconds=duration, is_final_record=True)
+
+
+def test_an_end_that_leaves_the_answer_open_is_completed_and_in_doubt() -> None:
+    call = merged(a_call(CallStatus.RINGING), END)
+    assert (call.status, call.answer_in_doubt, call.answered_at) == (CallStatus.COMPLETED, True, None)
+
+
+@pytest.mark.parametrize("duration", [None, 0])
+def test_a_call_in_doubt_has_no_charge_yet(duration: int | None) -> None:
+    call = merged(a_call(CallStatus.RINGING), replace(END, duration_seconds=duration))
+    assert settlement_charge(replace(call, answer_in_doubt=True)) is None
+    assert settlement_charge(replace(call, answer_in_doubt=True, duration_seconds=61)) is None
+
+
+@pytest.mark.parametrize("events", list(itertools.permutations([ANSWER, END])))
+def test_an_answer_before_or_after_settles_the_doubt(events: tuple[CallEvent, ...]) -> None:
+    call = merged(a_call(CallStatus.RINGING), *events)
+    assert (call.status, call.answer_in_doubt) == (CallStatus.COMPLETED, False)
+    assert call.answered_at == ANSWER.occurred_at
+
+
+@pytest.mark.parametrize("events", list(itertools.permutations([END, the_books(61)])))
+def test_connected_time_before_or_after_settles_the_doubt(events: tuple[CallEvent, ...]) -> None:
+    call = merged(a_call(CallStatus.RINGING), *events)
+    assert (call.status, call.answer_in_doubt, call.duration_seconds) == (CallStatus.COMPLETED, False, 61)
+    assert settlement_charge(call) == 60_000
+
+
+@pytest.mark.parametrize("events", list(itertools.permutations([END, the_books(0)])))
+def test_books_without_connected_time_before_or_after_prove_that_nobody_answered(
+    events: tuple[CallEvent, ...],
+) -> None:
+    call = merged(a_call(CallStatus.RINGING), *events)
+    assert (call.status, call.answer_in_doubt, call.ended_reason) == (
+        CallStatus.CANCELED,
+        False,
+        EndedReason.CANCELED,
+    )
+    assert settlement_charge(call) == 0
+
+
+def test_an_end_that_itself_says_zero_seconds_is_not_the_books() -> None:
+    call = merged(a_call(CallStatus.RINGING), replace(END, duration_seconds=0))
+    assert (call.status, call.answer_in_doubt) == (CallStatus.COMPLETED, True)
+
+
+@pytest.mark.parametrize("failure", [CallStatus.BUSY, CallStatus.NO_ANSWER, CallStatus.REJECTED, CallStatus.FAILED])
+def test_a_failure_before_or_after_an_ambiguous_end_is_what_the_call_ended_in(failure: CallStatus) -> None:
+    for events in itertools.permutations([END, an_event(failure)]):
+        call = merged(a_call(CallStatus.RINGING), *events)
+        assert (call.status, call.answer_in_doubt) == (failure, False)
+        assert settlement_charge(call) == 0
+
+
+@pytest.mark.parametrize(
+    ("reports", "status", "charge"),
+    [
+        ([ANSWER, END, the_books(61)], CallStatus.COMPLETED, 60_000),
+        ([END, the_books(0)], CallStatus.CANCELED, 0),
+        ([END, the_books(61)], CallStatus.COMPLETED, 60_000),
+        ([END, an_event(CallStatus.BUSY)], CallStatus.BUSY, 0),
+        ([END], CallStatus.COMPLETED, None),
+        ([ANSWER, END], CallStatus.COMPLETED, None),
+    ],
+)
+@given(data=st.data())
+def test_any_order_and_number_of_ambiguous_reports_ends_in_the_same_call_and_charge(
+    reports: list[CallEvent], status: CallStatus, charge: int | None, data: st.DataObject
+) -> None:
+    call = merged(a_call(CallStatus.RINGING), *data.draw(st.permutations(reports * 2)))
+    assert (call.status, settlement_charge(call)) == (status, charge)
+    assert call.answer_in_doubt is (status is CallStatus.COMPLETED and call.answered_at is None)
+
+
 # ---- facts ----------------------------------------------------------------------------------------------------------
 
 

@@ -6,18 +6,22 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, get_args
+from urllib.parse import parse_qsl
 
 import pytest
 import requests
 from twilio.http import HttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
+from twilio.twiml.voice_response import VoiceResponse
 
-from dialplane.carriers.twilio.api import REJECTION_CAUSES, TwilioApi
+from dialplane.carriers.contract import CarrierCredentials
+from dialplane.carriers.twilio.api import REJECTION_CAUSES, Route, TwilioApi, open_api
 from dialplane.domain.carrier import DialRequest, Placed, Rejected, RejectionCause, Unknown
-from dialplane.domain.errors import CarrierUnavailable
+from dialplane.domain.errors import CallNotInProgress, CarrierUnavailable
 from dialplane.domain.instructions import Instructions
 from tests.fakes.scripted_http import Reply, ScriptedServer, scripted_server
 
@@ -69,14 +73,32 @@ class CapturingHttpClient(HttpClient):  # type: ignore[misc] # the SDK is not ty
         return Response(201, "{}")
 
 
+TRUNK = Route(byoc_trunk_sid="BY" + "c" * 32)
+SIP = Route(sip_host="pbx.example.com:5061", sip_username="user", sip_password="a b&c")
+
+
 @pytest.mark.parametrize("machine_detection", [False, True])
+@pytest.mark.parametrize(
+    ("route", "to", "extra"),
+    [
+        (Route(), DIAL.destination, {}),
+        (TRUNK, DIAL.destination, {"byoc": TRUNK.byoc_trunk_sid}),
+        (Route(sip_host="pbx.example.com"), f"sip:{DIAL.destination}@pbx.example.com", {}),
+        (
+            SIP,
+            f"sip:{DIAL.destination}@pbx.example.com:5061",
+            {"sip_auth_username": "user", "sip_auth_password": "a b&c"},
+        ),
+    ],
+    ids=["direct", "trunk", "sip", "sip with password"],
+)
 def test_dial_is_what_twilios_sdk_would_send(
-    api: TwilioApi, server: ScriptedServer, *, machine_detection: bool
+    server: ScriptedServer, route: Route, to: str, extra: dict[str, str], *, machine_detection: bool
 ) -> None:
     capture = CapturingHttpClient()
     options = {"machine_detection": "Enable"} if machine_detection else {}
     Client(ACCOUNT_SID, "token", http_client=capture).calls.create(
-        to=DIAL.destination,
+        to=to,
         from_=DIAL.caller_number,
         url=DIAL.instructions_url,
         method="POST",
@@ -86,16 +108,33 @@ def test_dial_is_what_twilios_sdk_would_send(
         timeout=DIAL.ring_timeout_seconds,
         time_limit=DIAL.time_limit_seconds,
         **options,
+        **extra,
     )
     server.script = [CREATED]
-    fields = {name: getattr(DIAL, name) for name in DIAL.__slots__}
-    assert api.create_call(DialRequest(**{**fields, "machine_detection": machine_detection})) == Placed(CALL_SID)
+    api = TwilioApi(ACCOUNT_SID, "token", server.url, route=route)
+    assert api.create_call(replace(DIAL, machine_detection=machine_detection)) == Placed(CALL_SID)
     ours, theirs = server.received[0], capture.prepared
     assert theirs is not None
     assert ours.body.decode() == theirs.body
     assert (ours.method, ours.path) == (theirs.method, theirs.path_url)
     for name in ("Authorization", "Content-Type", "Accept", "Content-Length"):
         assert ours.headers[name] == theirs.headers[name]
+
+
+def test_the_account_is_opened_with_its_credentials_at_its_own_address(server: ScriptedServer) -> None:
+    secret = {"account_sid": ACCOUNT_SID, "auth_token": "token", "api_base_url": server.url}
+    server.script = [CREATED]
+    api = open_api(CarrierCredentials(secret), timeout_seconds=1.0, route=TRUNK)
+    assert api.create_call(DIAL) == Placed(CALL_SID)
+    assert server.received[0].headers["Authorization"].startswith("Basic ")
+    assert dict(parse_qsl(server.received[0].body.decode()))["Byoc"] == TRUNK.byoc_trunk_sid
+    for name in ("account_sid", "auth_token"):
+        with pytest.raises(ValueError, match=f"no {name}"):
+            open_api(CarrierCredentials({**secret, name: ""}), timeout_seconds=1.0)
+
+
+def test_a_route_does_not_show_its_password() -> None:
+    assert "a b&c" not in repr(SIP)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +277,13 @@ def test_list_follows_every_page_and_keeps_queued_and_recent_calls(api: TwilioAp
     assert server.received[1].path == next_path
 
 
+def test_calls_over_a_sip_host_are_listed_by_their_sip_address(server: ScriptedServer) -> None:
+    server.script = [Reply(fields={"calls": [], "next_page_uri": None})]
+    api = TwilioApi(ACCOUNT_SID, "token", server.url, route=Route(sip_host="pbx.example.com"))
+    api.list_calls(destination="+1", caller_number="+2", created_after=datetime(2022, 11, 1, tzinfo=UTC))
+    assert server.received[0].path == f"{CALLS_PATH}.json?To=sip%3A%2B1%40pbx.example.com&From=%2B2&PageSize=200"
+
+
 @pytest.mark.parametrize(
     "replies",
     [
@@ -283,6 +329,57 @@ def test_ending_a_call_succeeds_also_when_it_has_ended(api: TwilioApi, server: S
     server.script = [reply]
     api.end_call(CALL_SID)
     assert (server.received[0].method, server.received[0].body) == ("POST", b"Status=completed")
+
+
+def transfer_form(server: ScriptedServer) -> dict[str, str]:
+    return dict(parse_qsl(server.received[0].body.decode()))
+
+
+@pytest.mark.parametrize(
+    ("route", "noun", "address", "attributes"),
+    [
+        (Route(), "number", "+15550100200", {}),
+        (TRUNK, "number", "+15550100200", {"byoc": TRUNK.byoc_trunk_sid}),
+        (SIP, "sip", "sip:+15550100200@pbx.example.com:5061", {"username": "user", "password": "a b&c"}),
+    ],
+    ids=["direct", "trunk", "sip"],
+)
+def test_a_call_is_transferred_over_its_accounts_route_after_the_message(
+    server: ScriptedServer, route: Route, noun: str, address: str, attributes: dict[str, str]
+) -> None:
+    server.script = [Reply(200, resource(status="in-progress"))]
+    TwilioApi(ACCOUNT_SID, "token", server.url, route=route).transfer_call(
+        CALL_SID, destination="+15550100200", caller_number="+15551234567", message="One moment <please>"
+    )
+    expected = VoiceResponse()
+    expected.say("One moment <please>")
+    getattr(expected.dial(caller_id="+15551234567"), noun)(address, **attributes)
+    assert (server.received[0].method, server.received[0].path) == ("POST", f"{CALLS_PATH}/{CALL_SID}.json")
+    assert transfer_form(server) == {"Twiml": str(expected)}
+
+
+@pytest.mark.parametrize("message", [None, ""])
+def test_a_transfer_without_a_message_says_nothing(api: TwilioApi, server: ScriptedServer, message: str | None) -> None:
+    server.script = [Reply(200, resource(status="in-progress"))]
+    api.transfer_call(CALL_SID, destination="+15550100200", caller_number="+15551234567", message=message)
+    assert "<Say" not in transfer_form(server)["Twiml"]
+
+
+@pytest.mark.parametrize("reply", [refusal(404, 20404), refusal(400, 21220)])
+def test_a_call_that_is_over_cannot_be_transferred(api: TwilioApi, server: ScriptedServer, reply: Reply) -> None:
+    server.script = [reply]
+    with pytest.raises(CallNotInProgress):
+        api.transfer_call(CALL_SID, destination="+15550100200", caller_number="+15551234567", message=None)
+
+
+@pytest.mark.parametrize("reply", [Reply(500), refusal(401, 20003), refusal(400, 12100), Reply(status=0)])
+def test_a_transfer_that_failed_is_an_error_and_not_repeated(
+    api: TwilioApi, server: ScriptedServer, reply: Reply
+) -> None:
+    server.script = [reply]
+    with pytest.raises(CarrierUnavailable):
+        api.transfer_call(CALL_SID, destination="+15550100200", caller_number="+15551234567", message=None)
+    assert len(server.received) == 1
 
 
 @pytest.mark.parametrize("reply", [Reply(500), refusal(401, 20003), Reply(status=0)])

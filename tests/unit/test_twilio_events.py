@@ -109,6 +109,29 @@ def test_every_twilio_status_has_its_canonical_status(word: str, status: CallSta
     assert len(CALL_STATUSES) == 9
 
 
+@pytest.mark.parametrize(
+    ("word", "code", "status"),
+    [
+        ("busy", "603", CallStatus.REJECTED),
+        ("no-answer", "603", CallStatus.REJECTED),
+        ("failed", "603", CallStatus.REJECTED),
+        ("busy", "486", CallStatus.BUSY),
+        ("no-answer", "487", CallStatus.NO_ANSWER),
+        ("failed", "604", CallStatus.FAILED),
+        ("failed", None, CallStatus.FAILED),
+        ("completed", "603", CallStatus.COMPLETED),
+        ("canceled", "603", CallStatus.CANCELED),
+        ("ringing", "603", CallStatus.RINGING),
+    ],
+)
+def test_a_callee_who_declined_is_told_by_the_sip_code_of_a_call_that_was_not_answered(
+    word: str, code: str | None, status: CallStatus
+) -> None:
+    event = to_call_event(parse_fields(form(CallStatus=word, SipResponseCode=code)), RECEIVED_AT)
+    assert event.status is status
+    assert event.carrier_status == word
+
+
 def test_status_of_a_later_version_is_named_in_the_error() -> None:
     with pytest.raises(UnknownCallStatus) as raised:
         to_call_event(parse_fields(form(CallStatus="on-hold")), RECEIVED_AT)
