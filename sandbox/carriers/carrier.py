@@ -1,8 +1,8 @@
 """What a simulated carrier is to the server, and what the server gives it. No carrier's own words are here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 import aiohttp
 from aiohttp import web
@@ -38,11 +38,15 @@ class SimulatedCarrier(Protocol):
         """Stop and forget every call."""
 
 
+OpenCarrier = TypeVar("OpenCarrier")
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What every carrier shares. `calls_per_second` is in simulated time, per account.
 
-    `owned_numbers` are the caller numbers that any account may use, None for every number.
+    `owned_numbers` are the caller numbers that any account may use, None for every number. `carriers` are those that
+    were opened before: ElevenLabs calls over Twilio.
     """
 
     clock: SimulatedClock
@@ -50,6 +54,11 @@ class Surroundings:
     session: aiohttp.ClientSession
     calls_per_second: float = 1.0
     owned_numbers: frozenset[str] | None = None
+    carriers: list[SimulatedCarrier] = field(default_factory=list)
+
+    def carrier(self, kind: type[OpenCarrier]) -> OpenCarrier:
+        """The carrier of this class that was opened before."""
+        return next(each for each in self.carriers if isinstance(each, kind))
 
 
 def keyed(carrier: str, accounts: Sequence[Account], key: str, *others: str) -> dict[str, Account]:

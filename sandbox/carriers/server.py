@@ -29,6 +29,7 @@ from aiohttp import web
 
 from sandbox.carriers.carrier import JOURNAL_ENTRY, Account, AccountError, SimulatedCarrier, Surroundings
 from sandbox.carriers.clock import SimulatedClock, SpeedError
+from sandbox.carriers.elevenlabs.api import ElevenLabsApi
 from sandbox.carriers.journal import Journal, group_form
 from sandbox.carriers.scenarios import SCENARIOS
 from sandbox.carriers.twilio.api import TwilioApi
@@ -42,6 +43,7 @@ REQUEST_MAX_BYTES = 1_048_576
 CARRIERS: Final[Mapping[str, Callable[[Sequence[Account], Surroundings], SimulatedCarrier]]] = {
     "twilio": TwilioApi,
     "vonage": VonageApi,
+    "elevenlabs": ElevenLabsApi,  # after Twilio, over which it calls
 }
 
 
@@ -75,12 +77,12 @@ async def build_app(config: CarriersConfig) -> web.Application:
     )
     surroundings = Surroundings(clock, journal, session, config.calls_per_second, config.owned_numbers)
     try:
-        carriers = [
-            open_carrier(config.accounts.get(name, ()), surroundings) for name, open_carrier in CARRIERS.items()
-        ]
+        for name, open_carrier in CARRIERS.items():
+            surroundings.carriers.append(open_carrier(config.accounts.get(name, ()), surroundings))
     except AccountError:
         await session.close()
         raise
+    carriers = surroundings.carriers
     app = web.Application(middlewares=[_journaling(journal, carriers)], client_max_size=REQUEST_MAX_BYTES)
     for carrier in carriers:
         app.add_routes(carrier.routes())

@@ -4,6 +4,7 @@ It records what reached it. What it answers is set per path; everything else is 
 """
 
 import asyncio
+import json
 import threading
 import time
 from collections import defaultdict
@@ -30,6 +31,12 @@ class Received:
     path: str
     headers: dict[str, str]
     form: dict[str, str]
+    body: bytes = b""
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
 
 
 @dataclass
@@ -101,8 +108,8 @@ class VoiceApplication:
         self._loop.close()
 
     async def _handle(self, request: web.Request) -> web.Response:
-        form = dict(parse_qsl((await request.read()).decode(), keep_blank_values=True))
-        self._record(request, form)
+        body = await request.read()
+        self._record(request, dict(parse_qsl(body.decode(), keep_blank_values=True)), body)
         answers = self.answers.get(request.path)
         if not answers:
             return web.Response(status=204)
@@ -120,9 +127,9 @@ class VoiceApplication:
             self.socket_frames.append(message.json())
         return socket
 
-    def _record(self, request: web.Request, form: dict[str, str]) -> None:
+    def _record(self, request: web.Request, form: dict[str, str], body: bytes = b"") -> None:
         self.received.append(
-            Received(request.method, self.url(request.path_qs), request.path, dict(request.headers), form)
+            Received(request.method, self.url(request.path_qs), request.path, dict(request.headers), form, body)
         )
 
 

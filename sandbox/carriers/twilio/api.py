@@ -59,6 +59,11 @@ class TwilioApi:
         self._twilio = SimulatedTwilio(tokens, surroundings)
         self._placing = SpoiledPlacing(_Refusals(), self._twilio.background)
 
+    @property
+    def simulator(self) -> SimulatedTwilio:
+        """The calls behind the API, for a carrier that calls over Twilio."""
+        return self._twilio
+
     def owns(self, path: str) -> bool:
         """Everything under the API's version."""
         return path.startswith(PATH_PREFIX)

@@ -6,7 +6,7 @@ State only; nothing here waits or sends.
 import hashlib
 import math
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -77,7 +77,10 @@ class Notification:
 
 @dataclass
 class Call:
-    """One outbound call. `elapsed` figures are seconds on the call's own time line."""
+    """One outbound call. `elapsed` figures are seconds on the call's own time line.
+
+    `on_status` is told of every change of status, before what comes with it is filled in.
+    """
 
     account_sid: str
     parameters: CallParameters
@@ -97,6 +100,7 @@ class Call:
     sip_response_code: int | None = None
     events: list[WebhookEvent] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
+    on_status: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.created_at = self.updated_at = self.timeline.now()
@@ -119,6 +123,7 @@ class Call:
         """Change the status now."""
         self.status = status
         self.updated_at = self.timeline.now()
+        self.on_status()
 
     def dialed(self) -> None:
         """The call left the queue."""

@@ -48,7 +48,9 @@ class SimulatedVonage:
     """Vonage for a set of applications. Must be made and used within one event loop."""
 
     def __init__(self, accounts: Sequence[Account], surroundings: Surroundings) -> None:
-        """Each account has application_id, private_key, api_key, signature_secret. Raises AccountError."""
+        """Each account has application_id, private_key, api_key, signature_secret; `single_use_tokens` "true" refuses
+        a token that came before. Raises AccountError.
+        """
         by_id = keyed("vonage", accounts, "application_id", "private_key", "api_key", "signature_secret")
         self.applications = {key: application_of(account) for key, account in by_id.items()}
         self.legs = LegStore()
