@@ -378,6 +378,7 @@ def a_world(carrier: FakeCarrier | None = None, secrets: Secrets | None = None) 
         with (
             patch.object(dialing, "open_carrier", lambda *args, **kwargs: carrier),
             patch.object(reconciler, "open_carrier", lambda *args, **kwargs: carrier),
+            patch.object(manage_app, "open_carrier", lambda *args, **kwargs: carrier),
         ):
             stack = Stack(aws, outputs)
             yield World(session, tables, settings, aws, FakeClock(), carrier, demo, stack, queue_url, dials_queue_url)

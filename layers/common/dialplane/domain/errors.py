@@ -161,7 +161,7 @@ class CallNotInProgress(InvalidRequest):
     def __init__(self, status: str) -> None:
         super().__init__(
             f"The call is {status}; only a call that is in progress can be controlled.",
-            status=status,
+            call_status=status,
         )
         self.status = status
 

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from dialplane.domain.accounts import Assistant
 from dialplane.domain.admission import Decision, GateResult, InitiateCall
 from dialplane.domain.calls import Call
 from dialplane.domain.money import Money
+from dialplane.domain.resolution import Resolution
 from dialplane.domain.times import to_text
 from dialplane.domain.wallets import LedgerEntry, Wallet
 from dialplane.usecases.browse_calls import TimelineEntry
@@ -37,7 +39,11 @@ def call_document(call: Call) -> dict[str, Any]:
         "from": call.caller_number,
         "to": call.destination,
         "assistant_id": call.assistant_id,
+        "assistant_public_id": call.assistant_public_id,
         "assistant_name": call.assistant_name,
+        "flow_id": call.flow_id,
+        "contact_id": call.contact_id,
+        "caller_number_reason": call.caller_number_reason.value if call.caller_number_reason is not None else None,
         "carrier": call.carrier,
         "carrier_call_id": call.carrier_call_id,
         "created_at": _time(call.created_at),
@@ -139,14 +145,30 @@ def dry_run_document(command: InitiateCall, decision: Decision) -> dict[str, Any
             {"gate": "scope", "verdict": "passed"},
             *(_gate_document(result) for result in decision.gates),
         ],
-        "assistant": {"id": plan.assistant.id, "name": plan.assistant.name} if plan.assistant is not None else None,
+        "assistant": _assistant_document(plan.assistant) if plan.assistant is not None else None,
+        "resolution": _resolution_document(plan.resolution) if plan.resolution is not None else None,
         "from": plan.caller_number.number if plan.caller_number is not None else None,
+        "caller_number_reason": plan.caller_number_reason.value if plan.caller_number_reason is not None else None,
         "to": command.destination.e164,
         "carrier": plan.caller_number.carrier if plan.caller_number is not None else None,
         "welcome_message": plan.instructions.welcome_message if plan.instructions is not None else None,
         "agenda": plan.agenda,
         "hold": money(plan.hold.micros, plan.hold.currency) if plan.hold is not None else None,
         "time_limit_seconds": plan.assistant.max_duration_seconds if plan.assistant is not None else None,
+    }
+
+
+def _assistant_document(assistant: Assistant) -> dict[str, Any]:
+    return {"id": assistant.id, "public_id": assistant.public_id, "name": assistant.name}
+
+
+def _resolution_document(resolution: Resolution) -> dict[str, Any]:
+    """Who could have spoken, the strongest claim first, and the rule that decided."""
+    return {
+        "rule": resolution.rule.value if resolution.rule is not None else None,
+        "candidates": [
+            {"rule": each.rule.value, "id": each.id, "verdict": each.verdict.value} for each in resolution.candidates
+        ],
     }
 
 
