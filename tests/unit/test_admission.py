@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from dialplane.domain.accounts import ApiKey, Assistant, CallerNumber, Organization, PresentedKey
+from dialplane.domain.accounts import (
+    ApiKey,
+    Assistant,
+    CallerNumber,
+    CarrierAccount,
+    ConversationFlow,
+    Organization,
+    PresentedKey,
+)
 from dialplane.domain.admission import DIAL_WINDOW, Facts, GateVerdict, InitiateCall, admit, check_balance, decide
 from dialplane.domain.errors import InsufficientBalance
 from dialplane.domain.money import Money
@@ -22,8 +30,25 @@ KEY = ApiKey("key", "org_1", "Key", "0" * 64, frozenset({"can_initiate_calls"}))
 ASSISTANT = Assistant(1, "org_1", "Ada", "Hello {{ name | default: 'there' }}.", caller_number="+15551234567")
 NUMBER = CallerNumber("+15551234567", "org_1", "twilio", "acct_1", assistant_id=1)
 WALLET = Wallet("org_1", "USD", deposited_micros=10**6, available_micros=10**6)
-FACTS = Facts(KEY, ORGANIZATION, NUMBER, ASSISTANT, WALLET)
-GATES = ["caller_number", "assistant", "texts", "do_not_call", "destination", "balance", "active_calls"]
+ENGINES = {"twilio": {"say", "relay", "stream"}, "elevenlabs": {"agent"}}
+FACTS = Facts(
+    key=KEY,
+    organization=ORGANIZATION,
+    numbers={NUMBER.number: NUMBER},
+    assistants={1: ASSISTANT},
+    wallet=WALLET,
+    engines=ENGINES,
+)
+GATES = [
+    "caller_number",
+    "assistant",
+    "configuration",
+    "texts",
+    "do_not_call",
+    "destination",
+    "balance",
+    "active_calls",
+]
 
 
 def a_command(**changes: Any) -> InitiateCall:
@@ -52,10 +77,17 @@ def outcome(command: InitiateCall, facts: Facts) -> tuple[str | None, list[str]]
 
 
 def facts_with(**changes: Any) -> Facts:
+    """The facts with another ``caller_number`` or ``assistant``, None for none, and anything else by its name."""
+    if "caller_number" in changes:
+        number = changes.pop("caller_number")
+        changes["numbers"] = {number.number: number} if number is not None else {}
+    if "assistant" in changes:
+        assistant = changes.pop("assistant")
+        changes["assistants"] = {assistant.id: assistant} if assistant is not None else {}
     return replace(FACTS, **changes)
 
 
-RESOLUTION_FAILED = ["texts skipped", "balance skipped"]
+RESOLUTION_FAILED = ["configuration skipped", "texts skipped", "balance skipped"]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +156,7 @@ def test_every_gate_is_run_whatever_the_earlier_ones_said() -> None:
     command = a_command(welcome_message="{{x}}", destination=PhoneNumber("+442079460123"))
     code, not_passed = outcome(command, facts)
     assert code == "missing_variables"
-    assert not_passed == [f"{gate} failed" for gate in GATES[2:]]
+    assert not_passed == [f"{gate} failed" for gate in GATES[3:]]
 
 
 def test_deciding_twice_says_the_same_and_changes_nothing() -> None:
@@ -215,3 +247,124 @@ def test_the_admitted_call_is_the_plan_and_may_be_dialled_for_ten_seconds() -> N
     assert call.gates == tuple(GATES)
     assert call.variables_json == '{"x":"\u00e9"}'
     assert call.is_open
+
+
+def test_s2_8_an_override_outranks_the_flow_on_the_number() -> None:
+    flow = ConversationFlow(7, "org_1", "Booking", 1, "relay", "wss://flows.example.test/7")
+    facts = facts_with(caller_number=replace(NUMBER, flow_id=7), flows={7: flow})
+
+    assert decide(a_command(assistant_id=1), facts).plan.assistant == ASSISTANT
+    live = decide(a_command(), facts).plan
+    assert live.instructions is not None
+    assert (live.instructions.engine, live.instructions.url) == ("relay", "wss://flows.example.test/7")
+    assert admit(a_command(), facts, decide(a_command(), facts), call_id="call_1", now=NOW).flow_id == 7
+
+
+def test_s2_9_the_carrier_follows_the_caller_number_and_must_have_words_for_the_engine() -> None:
+    agent = replace(ASSISTANT, engine="agent", agent_id="agent_1")
+    theirs = replace(NUMBER, carrier="elevenlabs")
+
+    assert outcome(a_command(), facts_with(assistant=agent)) == ("engine_unsupported", ["configuration failed"])
+    assert outcome(a_command(), facts_with(caller_number=theirs)) == ("engine_unsupported", ["configuration failed"])
+    assert outcome(a_command(), facts_with(assistant=agent, caller_number=theirs)) == (None, [])
+    nobody = facts_with(caller_number=replace(NUMBER, carrier="pigeon"))
+    assert outcome(a_command(), nobody) == ("engine_unsupported", ["configuration failed"])
+
+
+def test_an_agent_that_is_not_named_cannot_speak() -> None:
+    facts = facts_with(
+        assistant=replace(ASSISTANT, engine="agent"), caller_number=replace(NUMBER, carrier="elevenlabs")
+    )
+    assert outcome(a_command(), facts) == ("invalid_configuration", ["configuration failed"])
+
+
+def test_a_number_that_takes_calls_only_is_refused_early() -> None:
+    facts = facts_with(caller_number=replace(NUMBER, can_dial_out=False))
+    code, not_passed = outcome(a_command(), facts)
+    assert (code, not_passed[0]) == ("number_cannot_dial_out", "caller_number failed")
+
+
+def test_s3_5_a_transient_assistant_speaks_and_is_nobody_elses() -> None:
+    transient = Assistant(0, "", "For once", "Hi {{name}}.", llm_config={"provider": "xai_realtime"})
+    command = a_command(assistant=transient, variables={"name": "Ada"})
+    plan = decide(command, FACTS).plan
+    assert plan.assistant == transient
+    assert plan.instructions is not None
+    assert plan.instructions.welcome_message == "Hi Ada."
+    call = admit(command, FACTS, decide(command, FACTS), call_id="call_1", now=NOW)
+    assert call.configuration_json == '{"llm_config":{"provider":"xai_realtime"}}'
+
+
+def test_s3_6_an_override_changes_fields_and_leaves_the_rest() -> None:
+    base = replace(
+        ASSISTANT,
+        llm_config={"provider": "openai", "model": "a", "messages": [{"role": "system", "content": "Old"}]},
+        stt_config={"provider": "x"},
+        tts_config={"provider": "y"},
+    )
+    override = {"welcome_message": "Hi.", "llm_config": {"messages": [{"role": "system", "content": "New"}]}}
+    plan = decide(a_command(override=override), facts_with(assistant=base)).plan
+    assert plan.assistant is not None
+    assert plan.assistant.welcome_message == "Hi."
+    expected = {"provider": "openai", "model": "a", "messages": [{"role": "system", "content": "New"}]}
+    assert plan.assistant.llm_config == expected
+
+
+def test_s3_9_the_provider_rule_is_about_the_merged_configuration() -> None:
+    base = replace(ASSISTANT, llm_config={"provider": "openai"}, stt_config={}, tts_config={})
+    realtime = {"llm_config": {"provider": "xai_realtime"}}
+    facts = facts_with(assistant=base)
+
+    assert outcome(a_command(), facts) == (None, [])
+    assert outcome(a_command(override=realtime), facts)[0] == "invalid_configuration"
+    assert outcome(a_command(override=realtime | {"stt_config": None, "tts_config": None}), facts) == (None, [])
+
+
+def test_s1_5_variables_are_used_in_the_instructions() -> None:
+    assistant = replace(ASSISTANT, prompt="Talk to {{ customer.name }} about {{ topic | default: 'teeth' }}.")
+    plan = decide(a_command(variables={"customer": {"name": "Ada"}}), facts_with(assistant=assistant)).plan
+    assert plan.instructions is not None
+    assert plan.instructions.prompt == "Talk to Ada about teeth."
+
+
+def test_s4_values_are_never_read_as_templates() -> None:
+    override = {"prompt": "{{description}}", "welcome_message": ""}
+    command = a_command(override=override, welcome_message="Hi {{description}}", variables={"description": "{{name}}"})
+    plan = decide(command, FACTS).plan
+    assert plan.instructions is not None
+    assert (plan.instructions.prompt, plan.instructions.welcome_message) == ("{{name}}", "Hi {{name}}")
+
+
+def a_default_call(**facts: Any) -> tuple[str | None, Any]:
+    agent = replace(ASSISTANT, engine="agent", agent_id="agent_1", caller_number=NUMBER.number)
+    number = replace(NUMBER, carrier="elevenlabs", carrier_number_id="phnum_1")
+    complete: dict[str, Any] = {
+        "organization": replace(ORGANIZATION, default_assistant_id=1),
+        "assistant": agent,
+        "caller_number": number,
+        "carrier_accounts": {"acct_1": CarrierAccount("acct_1", "org_1", "elevenlabs", "Account", NOW)},
+    }
+    command = a_command(caller_number=None, uses_default_assistant=True)
+    refusal = decide(command, facts_with(**{**complete, **facts})).refusal
+    return (refusal.code, getattr(refusal, "names", ())) if refusal is not None else (None, ())
+
+
+@pytest.mark.parametrize(
+    ("facts", "missing"),
+    [
+        ({}, None),
+        ({"organization": ORGANIZATION}, ("carrier account", "agent", "caller number")),
+        ({"assistant": None}, ("carrier account", "agent", "caller number")),
+        ({"caller_number": None}, ("carrier account", "caller number")),
+        ({"carrier_accounts": {}}, ("carrier account",)),
+        (
+            {"assistant": replace(ASSISTANT, engine="agent", agent_id=None)},
+            ("agent",),
+        ),
+        ({"caller_number": replace(NUMBER, carrier="elevenlabs")}, ("caller number",)),
+    ],
+)
+def test_s4_8_what_the_default_assistant_lacks_is_named_in_order(
+    facts: dict[str, Any], missing: tuple[str, ...] | None
+) -> None:
+    assert a_default_call(**facts) == ((None, ()) if missing is None else ("setup_missing", missing))

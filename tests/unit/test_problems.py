@@ -12,7 +12,7 @@ from dialplane.domain import errors
 from dialplane.domain.errors import DialplaneError
 from dialplane.domain.money import Money
 from dialplane.runtime.http import HttpRequest
-from dialplane.runtime.problems import PROBLEM_JSON, internal_problem, problem, status_of
+from dialplane.runtime.problems import PROBLEM_JSON, problem, refusal, status_of
 
 REQUEST = HttpRequest("POST", "/calls/initiate", {}, {}, {}, b"", "request-1")
 CASES: list[tuple[DialplaneError, int]] = [
@@ -121,7 +121,7 @@ def test_a_replay_is_marked() -> None:
 
 
 def test_our_own_fault_tells_nothing_but_the_requests_id() -> None:
-    response = internal_problem(REQUEST)
+    response = refusal(RuntimeError("a fault of ours"), REQUEST)
     document = json.loads(response.body)
     assert (response.status, document["code"], document["request_id"]) == (500, "internal_error", "request-1")
 
