@@ -6,11 +6,9 @@ request speaks is told by ``from_phone_number``, and a body with neither is answ
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
-
-from dialplane.dialects.bodies import Body, validated
+from dialplane.dialects.bodies import Body, IntegerId, validated
 from dialplane.dialects.contract import Arrival
 from dialplane.domain.admission import InitiateCall
 from dialplane.domain.errors import FieldMissing
@@ -23,7 +21,7 @@ class InitiateCallRequest(Body):
 
     from_phone_number: str | None = None
     to_phone_number: str | None = None
-    assistant_id: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
+    assistant_id: IntegerId | None = None
     welcome_message: str | None = None
     agenda: str | None = None
     variables: dict[str, Any] | None = None

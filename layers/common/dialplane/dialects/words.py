@@ -1,0 +1,19 @@
+"""Errors in one sentence, for dialects whose errors are texts. Loaded by answers, so it imports next to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dialplane.domain.errors import DialplaneError, FieldsInvalid
+
+
+def message_of(error: DialplaneError) -> str:
+    """What is wrong; of several wrong fields each with its own reason."""
+    if isinstance(error, FieldsInvalid):
+        return "; ".join(f"{path_of(entry['loc'])}: {entry['msg']}" for entry in error.errors)
+    return error.message
+
+
+def path_of(loc: Sequence[int | str]) -> str:
+    """Where in the body: ``assistant.llm_config.messages.0.role``."""
+    return ".".join(str(part) for part in loc[1:])
