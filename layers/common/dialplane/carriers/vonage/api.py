@@ -235,7 +235,10 @@ class _Tokens:
         from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
 
         try:
-            key = load_pem_private_key(private_key.strip().encode(), password=None)
+            # Proving that an RSA key is one takes 40 ms of a dial. This one is the operator's own; a broken one earns
+            # a 401 from Vonage.
+            pem = private_key.strip().encode()
+            key = load_pem_private_key(pem, password=None, unsafe_skip_rsa_key_validation=True)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             key = None
         if not isinstance(key, RSAPrivateKey):
