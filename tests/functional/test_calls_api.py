@@ -203,6 +203,7 @@ def test_the_timeline_tells_the_whole_life_of_a_call_in_order(world: World) -> N
     assert admitted["gates"] == [
         "caller_number",
         "assistant",
+        "configuration",
         "texts",
         "do_not_call",
         "destination",

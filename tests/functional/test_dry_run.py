@@ -11,6 +11,7 @@ from tests.functional.expectations import (
     SEED0,
     SEED2,
     SEED2_CUSTOM,
+    SEED2_OVERRIDE,
     a_caller,
     a_key,
     assert_problem,
@@ -22,6 +23,7 @@ GATES = [
     "scope",
     "caller_number",
     "assistant",
+    "configuration",
     "texts",
     "do_not_call",
     "destination",
@@ -48,7 +50,7 @@ def verdicts(document: dict[str, Any]) -> dict[str, str]:
 def test_a_request_that_would_pass_shows_its_plan(world: World) -> None:
     document = dry_run(world, SEED2_CUSTOM)
     assert (document["allowed"], document["code"]) == (True, None)
-    assert document["assistant"] == {"id": 123, "name": "Appointment reminder"}
+    assert (document["assistant"]["id"], document["assistant"]["name"]) == (123, "Appointment reminder")
     assert (document["from"], document["to"], document["carrier"]) == ("+15551234567", "+15559876543", "twilio")
     assert document["welcome_message"].startswith("Hello John Doe, this is a reminder")
     assert document["agenda"] == "Remind John Doe about their upcoming dental appointment."
@@ -63,6 +65,24 @@ def test_the_plan_is_what_the_call_becomes(world: World) -> None:
     for name in ("from", "to", "carrier", "welcome_message", "agenda", "hold", "time_limit_seconds"):
         assert document[name] == call[name]
     assert document["assistant"]["id"] == call["assistant_id"]
+
+
+def test_s2_7_it_shows_who_could_have_spoken_and_the_rule_that_decided(world: World) -> None:
+    by_number = dry_run(world, SEED2)
+    assert by_number["resolution"] == {
+        "rule": "number",
+        "candidates": [{"rule": "number", "id": 123, "verdict": "chosen"}],
+    }
+    by_request = dry_run(world, SEED2_OVERRIDE)
+    assert by_request["resolution"] == {
+        "rule": "override",
+        "candidates": [
+            {"rule": "override", "id": 456, "verdict": "chosen"},
+            {"rule": "number", "id": 123, "verdict": "outranked"},
+        ],
+    }
+    assert by_request["caller_number_reason"] == "requested"
+    assert dry_run(world, SEED0)["caller_number_reason"] == "assistant"
 
 
 @pytest.mark.parametrize("query", ["true", "TRUE", "True"])
@@ -84,9 +104,9 @@ def test_either_of_them_is_enough(world: World) -> None:
 @pytest.mark.parametrize(
     ("change", "failed", "skipped"),
     [
-        ({"from_phone_number": "+15557654321"}, ["caller_number"], ["assistant", "texts", "balance"]),
-        ({"from_phone_number": "+15551234569"}, ["assistant"], ["texts", "balance"]),
-        ({"assistant_id": 789}, ["assistant"], ["texts", "balance"]),
+        ({"from_phone_number": "+15557654321"}, ["caller_number"], ["assistant", "configuration", "texts", "balance"]),
+        ({"from_phone_number": "+15551234569"}, ["assistant"], ["configuration", "texts", "balance"]),
+        ({"assistant_id": 789}, ["assistant"], ["configuration", "texts", "balance"]),
         ({"welcome_message": "{{nobody}}"}, ["texts"], []),
         ({"agenda": "{{"}, ["texts"], []),
         ({"to_phone_number": "+15550199001"}, ["do_not_call"], []),
