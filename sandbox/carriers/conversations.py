@@ -24,7 +24,7 @@ from sandbox.carriers.faults import (
     STREAM_HANDSHAKE_FAILED,
 )
 from sandbox.carriers.line import CallEnds, Ending
-from sandbox.carriers.session import CallSession, Talk
+from sandbox.carriers.session import SocketSession, Talk
 
 CALLEE_SAYS = "Hello, who is calling?"
 LISTENS_FIRST_SECONDS = 2.0
@@ -61,13 +61,13 @@ class SessionReport:
         return tuple(form)
 
 
-def begin_report(session: CallSession) -> SessionReport:
+def begin_report(session: SocketSession) -> SessionReport:
     """The report of a session that begins now."""
     return SessionReport(session.line.timeline.elapsed_seconds, session.new_session_id())
 
 
 async def converse_over_relay(
-    url: str, custom_parameters: Mapping[str, str], session: CallSession, report: SessionReport
+    url: str, custom_parameters: Mapping[str, str], session: SocketSession, report: SessionReport
 ) -> None:
     """Live out a ConversationRelay session; returns when the application ended it. Raises LineInterrupted."""
     if not _is_socket_url(url):
@@ -95,7 +95,7 @@ async def converse_over_relay(
 
 
 async def converse_over_stream(
-    url: str, custom_parameters: Mapping[str, str], session: CallSession, report: SessionReport
+    url: str, custom_parameters: Mapping[str, str], session: SocketSession, report: SessionReport
 ) -> None:
     """Live out a bidirectional media stream; returns when the application closed it. Raises LineInterrupted."""
     socket = None
@@ -114,9 +114,7 @@ async def converse_over_stream(
         return False
 
     try:
-        await converse(
-            session, socket, on_frame=on_frame, callee_speaks=stream.send_silence, every=MEDIA_FRAME_SECONDS
-        )
+        await converse(session, socket, on_frame=on_frame, callee_speaks=stream.send_silence, every=MEDIA_FRAME_SECONDS)
     except CallEnds:
         await stream.stop()
         raise
@@ -170,7 +168,7 @@ async def _close(socket: aiohttp.ClientWebSocketResponse) -> None:
 
 
 async def _take_relay_frame(
-    frame: Any, session: CallSession, socket: aiohttp.ClientWebSocketResponse, report: SessionReport, url: str
+    frame: Any, session: SocketSession, socket: aiohttp.ClientWebSocketResponse, report: SessionReport, url: str
 ) -> bool:
     kind = frame.get("type") if isinstance(frame, dict) else None
     if kind not in _RELAY_MESSAGES:

@@ -46,14 +46,11 @@ class Talk(Protocol):
         """For how long the callee talks before hanging up."""
 
 
-class CallSession(Talk, Protocol):
-    """One answered call being lived out."""
+class SocketSession(Talk, Protocol):
+    """What holding ConversationRelay sessions and media streams needs."""
 
     def notify(self, code: int, text: str, *, url: str = "", method: str = "POST", body: str = "") -> None:
         """Log an error or warning about the call."""
-
-    async def request(self, url: str, method: str, parameters: Form, *, status: str | None = None) -> WebhookReply:
-        """Ask the application, with the standard parameters and these; `status` is what to say of the call."""
 
     async def open_socket(self, url: str) -> aiohttp.ClientWebSocketResponse | None:
         """Open a WebSocket to the application; None when it cannot be opened."""
@@ -66,3 +63,10 @@ class CallSession(Talk, Protocol):
 
     def media_stream(self, socket: aiohttp.ClientWebSocketResponse) -> MediaStream:
         """The carrier's side of a media stream."""
+
+
+class CallSession(SocketSession, Protocol):
+    """One answered call that follows documents."""
+
+    async def request(self, url: str, method: str, parameters: Form, *, status: str | None = None) -> WebhookReply:
+        """Ask the application, with the standard parameters and these; `status` is what to say of the call."""
