@@ -7,6 +7,8 @@ https://www.twilio.com/docs/voice/twiml
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from twilio.twiml.voice_response import Connect, VoiceResponse
 
@@ -21,8 +23,8 @@ _CONTENT_TYPE = "text/xml; charset=utf-8"
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
-def render(instructions: Instructions) -> Document:
-    """Word the instructions as a TwiML document.
+def render(instructions: Instructions, *, stream_attributes: Mapping[str, str] = MappingProxyType({})) -> Document:
+    """Word the instructions as a TwiML document; ``stream_attributes`` are what others want beside a stream's address.
 
     Raises ValueError for the engine ``agent``, and when the engine needs a ``url`` and there is none.
     """
@@ -37,7 +39,7 @@ def render(instructions: Instructions) -> Document:
             )
             _add_parameters(relay, instructions)
         case "stream":
-            stream = _connect(response).stream(url=_url(instructions))
+            stream = _connect(response).stream(url=_url(instructions), **stream_attributes)
             _add_parameters(stream, instructions)
         case "say":
             voice, language = _text(instructions.voice), _text(instructions.language)
