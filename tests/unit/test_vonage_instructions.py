@@ -137,6 +137,7 @@ def test_long_text_is_cut_at_the_last_sentence_that_fits() -> None:
         ("あ" * 999 + "。" + "い" * 999 + "。", [1000, 1000]),
         ("word " * 400, [1499, 499]),
         ("a! " + "x" * 1500, [2, 1500]),
+        ("a! " + "x" * 1496 + ". y", [1500, 1]),
     ],
 )
 def test_pieces_at_the_borders(text: str, lengths: list[int]) -> None:

@@ -225,6 +225,7 @@ def test_signed_rubbish_is_refused_and_raises_nothing(payload: bytes) -> None:
         {"exp": float("nan")},
         {"nbf": NOW + 301},
         {"nbf": [NOW]},
+        {"nbf": True},
     ],
 )
 def test_token_whose_claims_are_not_of_this_request_is_refused(changes: dict[str, Any]) -> None:
