@@ -219,9 +219,9 @@ def _caller(body: Mapping[str, Any]) -> Endpoint:
 
 
 def _instructions(body: Mapping[str, Any]) -> Instructions:
-    if ("ncco" in body) == ("answer_url" in body):
+    if (body.get("ncco") is None) == (body.get("answer_url") is None):
         raise invalid_parameter("answer_url", "give either ncco or answer_url")
-    if "ncco" in body:
+    if body.get("ncco") is not None:
         return Instructions(actions=_ncco(body["ncco"], "ncco"))
     method = _choice(body, "answer_method", ("GET", "POST"), "GET")
     return Instructions(url=_url_in_list(body, "answer_url"), method=method)
