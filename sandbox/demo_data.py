@@ -135,7 +135,7 @@ def _add_agent(stack: Stack, organization_id: str, account: CarrierAccount) -> N
         in_pool=False,
         carrier_number_id=AGENT_NUMBER_ID,
     )
-    provision.set_default_assistant(organization_id, AGENT_ASSISTANT_ID)
+    provision.update_organization(organization_id, default_assistant_id=AGENT_ASSISTANT_ID)
 
 
 def _second_organization(stack: Stack, secret: Mapping[str, str]) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from dialplane.domain.accounts import (
     ApiKey,
@@ -33,6 +33,19 @@ CUSTOMER_SCOPES = ALL_SCOPES - {Scope.DEPOSIT.value}
 _PUBLIC_ID = re.compile(r"(?![0-9]+$)[A-Za-z0-9_-]{1,64}")
 _CALLS_PER_SECOND_MAX = 1_000
 _CURRENCY = re.compile(r"[A-Z]{3}")
+# The currency is that of the wallet and of every hold in it: it stays.
+_UPDATABLE = frozenset(
+    {
+        "name",
+        "rate_micros_per_minute",
+        "billing_increment_seconds",
+        "active_calls_max",
+        "allowed_countries",
+        "allowed_number_types",
+        "allows_key_in_query",
+        "default_assistant_id",
+    }
+)
 
 Entity = Organization | ApiKey | Assistant | ConversationFlow | CallerNumber | CarrierAccount
 E = TypeVar("E", Organization, ApiKey, Assistant, ConversationFlow, CallerNumber, CarrierAccount)
@@ -79,32 +92,18 @@ class ProvisionUseCase:
 
     def create_organization(self, organization: Organization) -> Organization:
         """A customer with its rate, limits and countries."""
-        check_name(organization.name)
-        _check_at_least(1, rate=organization.rate_micros_per_minute, increment=organization.billing_increment_seconds)
-        _check_at_least(1, active_calls_max=organization.active_calls_max)
-        if _CURRENCY.fullmatch(organization.currency) is None:
-            raise ValueInvalid(
-                f'currency is {organization.currency!r}; it must be an ISO 4217 code such as "USD".', field="currency"
-            )
-        if unknown := organization.allowed_countries - REGIONS:
-            raise ValueInvalid(
-                f'Unknown countries: {", ".join(sorted(unknown))}. Use ISO 3166 codes such as "US", or "001" for '
-                "satellite and other shared codes.",
-                field="countries",
-            )
-        if unknown := organization.allowed_number_types - REFUSED_NUMBER_TYPES:
-            raise ValueInvalid(
-                f"Unknown number types: {', '.join(sorted(unknown))}. Refused by default, and so the ones to allow: "
-                f"{', '.join(sorted(REFUSED_NUMBER_TYPES))}.",
-                field="number_types",
-            )
+        _check_organization(organization)
         self.accounts.put(organization)
         return organization
 
-    def set_default_assistant(self, organization_id: str, assistant_id: int) -> Organization:
-        """Who speaks for request formats that name neither an assistant nor a caller number."""
-        self._assistant(organization_id, assistant_id)
-        organization = replace(self.organization(organization_id), default_assistant_id=assistant_id)
+    def update_organization(self, organization_id: str, **changes: Any) -> Organization:
+        """Change its name, rate, limits, permissions or default assistant, from the next call on."""
+        if fixed := set(changes) - _UPDATABLE:
+            raise ValueInvalid(f"An organization's {', '.join(sorted(fixed))} cannot be updated.", field=min(fixed))
+        organization = replace(self.organization(organization_id), **changes)
+        _check_organization(organization)
+        if organization.default_assistant_id is not None:
+            self._assistant(organization_id, organization.default_assistant_id)
         self.accounts.put(organization)
         return organization
 
@@ -150,7 +149,8 @@ class ProvisionUseCase:
                 f"The dialect {dialect!r} has no lists of its own; these have: {', '.join(sorted(self.dialects))}.",
                 field="dialect",
             )
-        _check_at_least(1, calls_per_minute_max=calls_per_minute_max or 1, calls_per_day_max=calls_per_day_max or 1)
+        limits = {"calls_per_minute_max": calls_per_minute_max, "calls_per_day_max": calls_per_day_max}
+        _check_at_least(1, **{limit: value for limit, value in limits.items() if value is not None})
         if unknown := scopes - ALL_SCOPES:
             raise ValueInvalid(f"Unknown scopes: {', '.join(sorted(unknown))}. Known: {', '.join(sorted(ALL_SCOPES))}.")
         if not scopes:
@@ -210,7 +210,7 @@ class ProvisionUseCase:
         self.check_credentials(carrier, secret)
         check_name(name)
         if calls_per_second is not None:
-            _check_at_least(1, calls_per_second=calls_per_second)
+            check_within(1, _CALLS_PER_SECOND_MAX, calls_per_second=calls_per_second)
         self.organization(organization_id)
         account = CarrierAccount(
             id=new_id("acct"),
@@ -280,6 +280,28 @@ class ProvisionUseCase:
         if assistant is None:
             raise EntityNotFound("assistant", f"{assistant_id} in organization {organization_id}")
         return assistant
+
+
+def _check_organization(organization: Organization) -> None:
+    check_name(organization.name)
+    _check_at_least(1, rate=organization.rate_micros_per_minute, increment=organization.billing_increment_seconds)
+    _check_at_least(1, active_calls_max=organization.active_calls_max)
+    if _CURRENCY.fullmatch(organization.currency) is None:
+        raise ValueInvalid(
+            f'currency is {organization.currency!r}; it must be an ISO 4217 code such as "USD".', field="currency"
+        )
+    if unknown := organization.allowed_countries - REGIONS:
+        raise ValueInvalid(
+            f'Unknown countries: {", ".join(sorted(unknown))}. Use ISO 3166 codes such as "US", or "001" for '
+            "satellite and other shared codes.",
+            field="countries",
+        )
+    if unknown := organization.allowed_number_types - REFUSED_NUMBER_TYPES:
+        raise ValueInvalid(
+            f"Unknown number types: {', '.join(sorted(unknown))}. Refused by default, and so the ones to allow: "
+            f"{', '.join(sorted(REFUSED_NUMBER_TYPES))}.",
+            field="number_types",
+        )
 
 
 def _check_at_least(lowest: int, **values: int) -> None:
