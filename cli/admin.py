@@ -1,8 +1,13 @@
-"""`dialplane admin`: organizations, keys, assistants, deposits. Every rule is in the use cases; here are only words."""
+"""`dialplane admin`: organizations, keys, assistants, flows, deposits.
+
+Every rule is in the use cases; here are only words.
+"""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
@@ -11,13 +16,22 @@ from cli import carrier_admin, dnc_admin
 from cli.documents import (
     assistant_document,
     carrier_account_document,
+    flow_document,
     key_document,
     number_document,
     organization_document,
 )
 from cli.output import CommandFailed, JsonOption, StackOption, show
 from cli.stack import Stack
-from dialplane.domain.accounts import ApiKey, Assistant, CallerNumber, CarrierAccount, Organization
+from dialplane.dialects.registry import LISTING_DIALECTS
+from dialplane.domain.accounts import (
+    ApiKey,
+    Assistant,
+    CallerNumber,
+    CarrierAccount,
+    ConversationFlow,
+    Organization,
+)
 from dialplane.domain.idempotency import IdempotencyKey
 from dialplane.domain.ids import new_id
 from dialplane.domain.instructions import Engine
@@ -29,14 +43,22 @@ app = typer.Typer(no_args_is_help=True, help="Set up customers: any stack that y
 organization = typer.Typer(no_args_is_help=True, help="Customers of the platform.")
 key = typer.Typer(no_args_is_help=True, help="API keys.")
 assistant = typer.Typer(no_args_is_help=True, help="Who speaks.")
+flow = typer.Typer(no_args_is_help=True, help="Conversations that live in a runtime of their own.")
 app.add_typer(organization, name="organization")
 app.add_typer(key, name="key")
 app.add_typer(assistant, name="assistant")
+app.add_typer(flow, name="flow")
 app.add_typer(carrier_admin.carrier_account, name="carrier-account")
 app.add_typer(carrier_admin.number, name="number")
 app.add_typer(dnc_admin.app, name="dnc")
 
 OrganizationOption = Annotated[str, typer.Option("--organization", help="Id of the organization (org_…).")]
+KeyInQueryOption = typer.Option(
+    "--allow-key-in-query/--no-key-in-query",
+    help="Whether a key may come in a URL, and so in the logs of every proxy on the way; only Klen's format does that.",
+)
+CONFIG_HELP = "as a JSON object, or @FILE with one."
+_FLOW_ENGINES = ("relay", "stream")
 
 
 @organization.command("create")
@@ -54,6 +76,7 @@ def create_organization(
         list[str] | None,
         typer.Option(help="Kind of number that is refused by default and that it may call, such as toll_free; repeat."),
     ] = None,
+    key_in_query: Annotated[bool, KeyInQueryOption] = False,
     stack: StackOption = "dialplane",
     as_json: JsonOption = False,
 ) -> None:
@@ -68,9 +91,53 @@ def create_organization(
             active_calls_max=active_calls,
             allowed_countries=frozenset(country or ["US"]),
             allowed_number_types=frozenset(number_type or []),
+            allows_key_in_query=key_in_query,
         )
     )
     show(organization_document(created), as_json=as_json)
+
+
+@organization.command("update")
+def update_organization(
+    *,
+    organization_id: Annotated[str, typer.Argument(help="Id of the organization (org_…).")],
+    name: Annotated[str | None, typer.Option(help="Name of the organization.")] = None,
+    rate: Annotated[str | None, typer.Option(help="Price of a minute; calls that are open keep theirs.")] = None,
+    billing_increment: Annotated[int | None, typer.Option(help="Seconds that started time is rounded up to.")] = None,
+    active_calls: Annotated[int | None, typer.Option(help="Calls it may have open at a time.")] = None,
+    country: Annotated[
+        list[str] | None, typer.Option(help="Country it may call, instead of those before; repeat for more.")
+    ] = None,
+    number_type: Annotated[
+        list[str] | None,
+        typer.Option(help='Refused kind of number it may call, instead of those before; repeat; "none" for none.'),
+    ] = None,
+    key_in_query: Annotated[bool | None, KeyInQueryOption] = None,
+    default_assistant: Annotated[
+        int | None, typer.Option(help="Number of the assistant for formats that name nobody; 0 for no assistant.")
+    ] = None,
+    stack: StackOption = "dialplane",
+    as_json: JsonOption = False,
+) -> None:
+    """Change what is given and leave the rest. It holds from the next call on."""
+    given: dict[str, Any] = {
+        "name": name,
+        "rate_micros_per_minute": _micros(rate, "--rate") if rate is not None else None,
+        "billing_increment_seconds": billing_increment,
+        "active_calls_max": active_calls,
+        "allowed_countries": frozenset(country) if country else None,
+        "allowed_number_types": frozenset(number_type) - {"none"} if number_type else None,
+        "allows_key_in_query": key_in_query,
+    }
+    changes = {field: value for field, value in given.items() if value is not None}
+    if default_assistant is not None:
+        changes["default_assistant_id"] = default_assistant or None
+    if not changes:
+        raise CommandFailed("Nothing to change was given. See --help for what can be.")
+    show(
+        organization_document(Stack.find(stack).provision.update_organization(organization_id, **changes)),
+        as_json=as_json,
+    )
 
 
 @organization.command("show")
@@ -82,7 +149,7 @@ def show_organization(
     """Show an organization with everything it has. Never shows a secret."""
     found = Stack.find(stack)
     document: dict[str, Any] = {"wallet": wallet_document(found.wallets.wallet(organization_id))}
-    document |= {"keys": [], "assistants": [], "numbers": [], "carrier_accounts": []}
+    document |= {"keys": [], "assistants": [], "flows": [], "numbers": [], "carrier_accounts": []}
     for entity in found.provision.entities(organization_id):
         match entity:
             case Organization():
@@ -91,6 +158,8 @@ def show_organization(
                 document["keys"].append(key_document(entity))
             case Assistant():
                 document["assistants"].append(assistant_document(entity))
+            case ConversationFlow():
+                document["flows"].append(flow_document(entity))
             case CallerNumber():
                 document["numbers"].append(number_document(entity))
             case CarrierAccount():
@@ -129,16 +198,36 @@ def create_key(
         list[str] | None, typer.Option(help=f"What it may do; repeat. Default: {', '.join(sorted(CUSTOMER_SCOPES))}.")
     ] = None,
     expires_at: Annotated[str | None, typer.Option(help="When it ends, such as 2027-01-31T00:00:00Z.")] = None,
+    dialect: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Format of its answers on routes that formats share: {', '.join(sorted(LISTING_DIALECTS))}. "
+            "Default: Dialplane's own."
+        ),
+    ] = None,
+    calls_per_minute: Annotated[
+        int | None, typer.Option(help="Calls it may place in a minute of the clock; any number by default.")
+    ] = None,
+    calls_per_day: Annotated[
+        int | None, typer.Option(help="Calls it may place on a day (UTC); any number by default.")
+    ] = None,
     stack: StackOption = "dialplane",
     as_json: JsonOption = False,
 ) -> None:
     """Create an API key and print it: this once, because only its hash is kept."""
     scopes = frozenset(scope) if scope else CUSTOMER_SCOPES
     presented = Stack.find(stack).provision.create_key(
-        organization_id, name=name, scopes=scopes, expires_at=_moment(expires_at)
+        organization_id,
+        name=name,
+        scopes=scopes,
+        expires_at=_moment(expires_at),
+        dialect=dialect,
+        calls_per_minute_max=calls_per_minute,
+        calls_per_day_max=calls_per_day,
     )
     document = {"key": presented.text, "id": presented.id, "name": name, "scopes": sorted(scopes)}
-    show(document | {"expires_at": expires_at}, as_json=as_json)
+    limits = {"calls_per_minute_max": calls_per_minute, "calls_per_day_max": calls_per_day}
+    show(document | {"dialect": dialect, **limits, "expires_at": expires_at}, as_json=as_json)
 
 
 @key.command("revoke")
@@ -162,6 +251,12 @@ def put_assistant(
     goodbye_message: Annotated[str | None, typer.Option(help='What the engine "say" says last.')] = None,
     engine: Annotated[str, typer.Option(help=f"One of {', '.join(get_args(Engine))}.")] = "say",
     engine_url: Annotated[str | None, typer.Option(help="wss:// address of the engines relay and stream.")] = None,
+    agent_id: Annotated[str | None, typer.Option(help='The carrier\'s own agent, for the engine "agent".')] = None,
+    public_id: Annotated[
+        str | None, typer.Option(help="What requests may name it by instead of its number, such as a UUID.")
+    ] = None,
+    prompt: Annotated[str | None, typer.Option(help="What it is to do; {{ name }} stands for a variable.")] = None,
+    prompt_file: Annotated[Path | None, typer.Option(help="A file with the prompt, instead of --prompt.")] = None,
     agenda: Annotated[str | None, typer.Option(help="What the call is about.")] = None,
     voice: Annotated[str | None, typer.Option(help="Voice, in the carrier's words.")] = None,
     language: Annotated[str | None, typer.Option(help="Language, such as en-US.")] = None,
@@ -169,12 +264,17 @@ def put_assistant(
     max_duration_seconds: Annotated[int, typer.Option(help="Longest call; the hold pays for so much.")] = 600,
     ring_timeout_seconds: Annotated[int, typer.Option(help="How long to let it ring.")] = 30,
     machine_detection: Annotated[bool, typer.Option(help="Ask the carrier who answers.")] = False,
+    llm_config: Annotated[str | None, typer.Option(help=f"Its language model, {CONFIG_HELP}")] = None,
+    stt_config: Annotated[str | None, typer.Option(help=f"Its speech recognition, {CONFIG_HELP}")] = None,
+    tts_config: Annotated[str | None, typer.Option(help=f"Its voice, {CONFIG_HELP}")] = None,
     stack: StackOption = "dialplane",
     as_json: JsonOption = False,
 ) -> None:
     """Create an assistant, or replace the one with this number."""
     if engine not in get_args(Engine):
         raise CommandFailed(f"--engine is {engine!r}; it must be one of {', '.join(get_args(Engine))}.")
+    if prompt is not None and prompt_file is not None:
+        raise CommandFailed("--prompt and --prompt-file were both given. Leave one of them out.")
     put = Stack.find(stack).provision.put_assistant(
         Assistant(
             id=assistant_id,
@@ -184,6 +284,9 @@ def put_assistant(
             goodbye_message=goodbye_message,
             engine=engine,  # type: ignore[arg-type] # one of them, as was just checked
             engine_url=engine_url,
+            agent_id=agent_id,
+            public_id=public_id,
+            prompt=_file_text("--prompt-file", prompt_file) if prompt_file is not None else prompt,
             agenda=agenda,
             voice=voice,
             language=language,
@@ -191,9 +294,42 @@ def put_assistant(
             max_duration_seconds=max_duration_seconds,
             ring_timeout_seconds=ring_timeout_seconds,
             machine_detection=machine_detection,
+            llm_config=_configuration("--llm-config", llm_config),
+            stt_config=_configuration("--stt-config", stt_config),
+            tts_config=_configuration("--tts-config", tts_config),
         )
     )
     show(assistant_document(put), as_json=as_json)
+
+
+@flow.command("put")
+def put_flow(
+    *,
+    flow_id: Annotated[int, typer.Argument(help="Number of the flow, unique in its organization.")],
+    organization_id: OrganizationOption,
+    name: Annotated[str, typer.Option(help="Name of the flow.")],
+    base_assistant: Annotated[
+        int, typer.Option(help="Number of the assistant that lends it its voice, words and limits.")
+    ],
+    engine_url: Annotated[str, typer.Option(help="wss:// address of the conversation.")],
+    engine: Annotated[str, typer.Option(help=f"One of {', '.join(_FLOW_ENGINES)}.")] = "relay",
+    stack: StackOption = "dialplane",
+    as_json: JsonOption = False,
+) -> None:
+    """Create a conversation flow, or replace the one with this number."""
+    if engine not in _FLOW_ENGINES:
+        raise CommandFailed(f"--engine is {engine!r}; it must be one of {', '.join(_FLOW_ENGINES)}.")
+    put = Stack.find(stack).provision.put_flow(
+        ConversationFlow(
+            id=flow_id,
+            organization_id=organization_id,
+            name=name,
+            base_assistant_id=base_assistant,
+            engine=engine,  # type: ignore[arg-type] # one of them, as was just checked
+            engine_url=engine_url,
+        )
+    )
+    show(flow_document(put), as_json=as_json)
 
 
 @app.command("deposit")
@@ -226,6 +362,31 @@ def _micros(text: str, name: str) -> int:
     if micros is None:
         raise CommandFailed(f"{name} is {text!r}; it must be a decimal with at most six places, such as 0.03.")
     return micros
+
+
+def _configuration(option: str, text: str | None) -> dict[str, Any] | None:
+    """A JSON object as it is given, or as it lies in the file that @ names."""
+    if text is None:
+        return None
+    written = _file_text(option, Path(text[1:])) if text.startswith("@") else text
+    try:
+        configuration = json.loads(written, parse_constant=_no_number)
+    except ValueError:
+        configuration = None
+    if not isinstance(configuration, dict):
+        raise CommandFailed(f'{option} must be a JSON object such as {{"provider": "…"}}, or @FILE with one.')
+    return configuration
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _file_text(option: str, path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise CommandFailed(f"{option} names {str(path)!r}, which cannot be read ({type(error).__name__}).") from error
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -109,13 +109,32 @@ def put_number(
     assistant_id: Annotated[
         int | None, typer.Option("--assistant", help="Assistant that speaks on calls from this number.")
     ] = None,
+    flow_id: Annotated[
+        int | None, typer.Option("--flow", help="Conversation flow of its calls; goes before the assistant.")
+    ] = None,
+    dial_out: Annotated[bool, typer.Option("--dial-out/--no-dial-out", help="Whether it can be called from.")] = True,
+    in_pool: Annotated[
+        bool, typer.Option("--in-pool/--not-in-pool", help="Whether it may be chosen for calls that name no number.")
+    ] = True,
+    carrier_number_id: Annotated[
+        str | None, typer.Option(help="The number's own id with the carrier; ElevenLabs wants one (phnum_…).")
+    ] = None,
     stack: StackOption = "dialplane",
     as_json: JsonOption = False,
 ) -> None:
     """Create a number to call from, or replace it."""
     provision = Stack.find(stack).provision
     account = provision.carrier_account(organization_id, carrier_account_id)
-    put = provision.put_number(organization_id, number, account, assistant_id=assistant_id)
+    put = provision.put_number(
+        organization_id,
+        number,
+        account,
+        assistant_id=assistant_id,
+        flow_id=flow_id,
+        can_dial_out=dial_out,
+        in_pool=in_pool,
+        carrier_number_id=carrier_number_id,
+    )
     show(number_document(put), as_json=as_json)
 
 

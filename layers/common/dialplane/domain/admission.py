@@ -216,17 +216,24 @@ def _check_caller_number(command: InitiateCall, facts: Facts, organization: Orga
 
 
 def _check_setup(command: InitiateCall, facts: Facts) -> None:
-    """What a request that names nobody takes for granted: an account, an agent and its number. Raises SetupMissing."""
+    """What a request that names nobody takes for granted. Raises SetupMissing."""
     assistant = resolution_of(command, facts, None).assistant
     number = facts.numbers.get((assistant and assistant.caller_number) or "")
+    if missing := missing_setup(assistant, number, facts.carrier_accounts):
+        raise SetupMissing(missing)
+
+
+def missing_setup(
+    assistant: Assistant | None, number: CallerNumber | None, carrier_accounts: Collection[str]
+) -> list[str]:
+    """What a default assistant and its caller number still lack to be called with: an account, an agent, a number."""
     needs_ids = assistant is None or assistant.engine == "agent"
     missing = {
-        "carrier account": number is None or number.carrier_account_id not in facts.carrier_accounts,
+        "carrier account": number is None or number.carrier_account_id not in carrier_accounts,
         "agent": assistant is None or not assistant.is_active or (needs_ids and assistant.agent_id is None),
         "caller number": number is None or (needs_ids and number.carrier_number_id is None),
     }
-    if any(missing.values()):
-        raise SetupMissing([name for name, is_missing in missing.items() if is_missing])
+    return [name for name, is_missing in missing.items() if is_missing]
 
 
 def _check_assistant(command: InitiateCall, facts: Facts, organization: Organization, plan: Plan) -> Plan | None:
