@@ -80,7 +80,12 @@ def _entry(model: type[Body], error: Mapping[str, Any]) -> dict[str, Any]:
 
 def _fields_at(model: type[Body], path: Sequence[int | str]) -> list[str]:
     for name in path:
-        annotation = model.model_fields[str(name)].annotation
-        parts = (annotation, *get_args(annotation))
-        model = next(part for part in parts if isinstance(part, type) and issubclass(part, Body))
+        if isinstance(name, str):  # a position in a list leads to no other model than the list itself
+            model = _body_in(model.model_fields[name].annotation) or model
     return list(model.model_fields)
+
+
+def _body_in(annotation: Any) -> type[Body] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Body):
+        return annotation
+    return next(filter(None, map(_body_in, get_args(annotation))), None)

@@ -27,6 +27,8 @@ _TRANSIENT_NAME = "Transient assistant"
 # Carriers are given these as they are: what no setting of theirs has in it is refused before it can break a document.
 _Token = Annotated[str, Field(pattern=r"^[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?$")]
 _Url = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,2048}$")]
+# In the schema alone: pydantic's own flag warns whoever reads the field, which is us.
+_DEPRECATED = Field(json_schema_extra={"deprecated": True})
 
 
 class Message(Body):
@@ -73,9 +75,9 @@ class InitiateCallRequest(Body):
     assistant_id: AssistantId | None = None
     assistant: AssistantSettings | None = None
     assistant_override: AssistantSettings | None = None
-    agent_id: Annotated[AssistantId | None, Field(deprecated=True)] = None
-    agent: Annotated[AssistantSettings | None, Field(deprecated=True)] = None
-    agent_config: Annotated[AssistantSettings | None, Field(deprecated=True)] = None
+    agent_id: Annotated[AssistantId | None, _DEPRECATED] = None
+    agent: Annotated[AssistantSettings | None, _DEPRECATED] = None
+    agent_config: Annotated[AssistantSettings | None, _DEPRECATED] = None
     first_message: str | None = None
     variables: dict[str, Any] | None = None
 
