@@ -52,10 +52,16 @@ class DemoData:
 def seed(aws: AwsClient, outputs: Mapping[str, str], carrier_url: str, secrets: Secrets) -> DemoData:
     """Fill a freshly deployed stack. ``carrier_url`` is the address of every carrier account's API."""
     stack = Stack(aws, outputs)
-    secrets = {carrier: {**secret, "api_base_url": carrier_url} for carrier, secret in secrets.items()}
+    secrets = {carrier: _at(carrier_url, secret) for carrier, secret in secrets.items()}
     organization_id, api_key, accounts = _first_organization(stack, secrets)
     second_organization_id, second_api_key = _second_organization(stack, secrets["twilio"])
     return DemoData(organization_id, api_key, second_organization_id, second_api_key, accounts)
+
+
+def _at(carrier_url: str, secret: Mapping[str, str]) -> dict[str, str]:
+    """The secret with the address of the carrier's API, and of Twilio's where the carrier calls over it."""
+    over_twilio = {"twilio_api_base_url": carrier_url} if "twilio_account_sid" in secret else {}
+    return {**secret, "api_base_url": carrier_url, **over_twilio}
 
 
 def _first_organization(stack: Stack, secrets: Secrets) -> tuple[str, str, dict[str, str]]:

@@ -7,10 +7,10 @@ import contextlib
 import fcntl
 import json
 import os
-import secrets
 import shutil
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from dialplane.aws.client import AwsClient, HttpAwsClient
+from dialplane.runtime.callback_urls import STATUS, CallbackAddress
+from sandbox.carriers.accounts import CarrierAccounts, make_accounts
 from sandbox.deployment import REGION, ROOT, STACK_NAME, Deployment, Emulator, warm_up
 from sandbox.processes import LOOPBACK, Processes, reserved_ports
 
@@ -62,8 +64,10 @@ class SandboxState:
     api_key: str
     second_organization_id: str
     second_api_key: str
-    twilio_account_sid: str
-    twilio_auth_token: str
+    carrier_secrets: dict[str, dict[str, str]]
+    """The secret of the demo organization's account with each carrier."""
+    carrier_accounts: dict[str, str]
+    """The account's id, by carrier."""
     stack_name: str
     outputs: dict[str, str]
 
@@ -134,13 +138,13 @@ class Sandbox:
         emulator = Emulator(f"http://{LOOPBACK}:{emulator_port}")
         api_url = f"http://{LOOPBACK}:{front_door_port}"
         carrier_url = f"http://{LOOPBACK}:{carriers_port}"
-        account_sid, auth_token = f"AC{secrets.token_hex(16)}", secrets.token_hex(16)
+        accounts = make_accounts()
         deployment = Deployment(self.directory, self._logs)
 
         with ThreadPoolExecutor() as pool:
             building = pool.submit(self._timed, "template.yaml built with SAM", deployment.build)
             self._start_emulator(emulator, emulator_port)
-            self._start_carriers(carriers_port, account_sid, auth_token)
+            self._start_carriers(carriers_port, accounts)
             building.result()
         parameters = {
             "PublicBaseUrl": api_url,
@@ -163,8 +167,8 @@ class Sandbox:
             api_key="",
             second_organization_id="",
             second_api_key="",
-            twilio_account_sid=account_sid,
-            twilio_auth_token=auth_token,
+            carrier_secrets={carrier: dict(secret) for carrier, secret in accounts.secrets.items()},
+            carrier_accounts={},
             stack_name=STACK_NAME,
             outputs=outputs,
         )
@@ -191,11 +195,11 @@ class Sandbox:
             lambda: self._run(EMULATOR, [sys.executable, "-m", "ministack"], environment, scratch, port),
         )
 
-    def _start_carriers(self, port: int, account_sid: str, auth_token: str) -> None:
+    def _start_carriers(self, port: int, accounts: CarrierAccounts) -> None:
         command = [sys.executable, "-m", "sandbox.carriers", "--host", LOOPBACK, "--port", str(port)]
-        accounts = self.directory / "scratch" / "carrier-accounts.json"
-        _write_secret(accounts, {"twilio": [{"account_sid": account_sid, "auth_token": auth_token}]})
-        command += ["--speed", str(self._pace.carriers_speed), "--accounts", str(accounts)]
+        file = self.directory / "scratch" / "carrier-accounts.json"
+        _write_secret(file, {carrier: [dict(each) for each in served] for carrier, served in accounts.served.items()})
+        command += ["--speed", str(self._pace.carriers_speed), "--accounts", str(file)]
         self._timed(
             f"simulated carriers on {LOOPBACK}:{port}", lambda: self._run(CARRIERS, command, _environment(), ROOT, port)
         )
@@ -254,13 +258,25 @@ def _with_demo_data(state: SandboxState, emulator: Emulator) -> SandboxState:
     # Only here, because tests of the launcher's other parts need no demo data.
     from sandbox.demo_data import seed  # noqa: PLC0415
 
-    data = seed(
-        _aws_client(emulator), state.outputs, state.carrier_url, state.twilio_account_sid, state.twilio_auth_token
-    )
+    data = seed(_aws_client(emulator), state.outputs, state.carrier_url, state.carrier_secrets)
+    _set_elevenlabs_webhook(state, data.organization_id, data.carrier_accounts["elevenlabs"])
     return replace(
         state,
         organization_id=data.organization_id,
         api_key=data.api_key,
         second_organization_id=data.second_organization_id,
         second_api_key=data.second_api_key,
+        carrier_accounts=dict(data.carrier_accounts),
     )
+
+
+def _set_elevenlabs_webhook(state: SandboxState, organization_id: str, carrier_account_id: str) -> None:
+    """What an operator does in ElevenLabs' console: one address for the reports of all conversations."""
+    address = CallbackAddress(STATUS, "elevenlabs", organization_id, carrier_account_id).url(state.api_url)
+    request = urllib.request.Request(  # noqa: S310 - the sandbox's own loopback address
+        f"{state.carrier_url}/_elevenlabs/webhook",
+        method="PUT",
+        data=json.dumps({"url": address}).encode(),
+        headers={"xi-api-key": state.carrier_secrets["elevenlabs"]["api_key"], "Content-Type": "application/json"},
+    )
+    urllib.request.urlopen(request, timeout=10).close()  # noqa: S310

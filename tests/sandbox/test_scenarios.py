@@ -102,8 +102,8 @@ def _organization_with(client: SandboxClient, *, holds: int) -> str:
         )
     )
     secret = {
-        "account_sid": client.state.twilio_account_sid,
-        "auth_token": client.state.twilio_auth_token,
+        "account_sid": client.state.carrier_secrets["twilio"]["account_sid"],
+        "auth_token": client.state.carrier_secrets["twilio"]["auth_token"],
         "api_base_url": client.state.carrier_url,
     }
     account = provision.create_carrier_account(organization.id, carrier="twilio", name="Main", secret=secret)

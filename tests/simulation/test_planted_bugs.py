@@ -21,7 +21,7 @@ from dialplane.dynamodb.destinations import DestinationStore
 from dialplane.dynamodb.settlements import SettlementStore
 from dialplane.usecases import complete_call
 from dialplane.usecases.complete_call import CompleteCallUseCase
-from dialplane.usecases.initiate_call import InitiateCallUseCase
+from dialplane.usecases.dial_call import DialCallUseCase
 from dialplane.usecases.reconcile_calls import ReconcileCallsUseCase
 from tests.simulation.checkers import Violation
 from tests.simulation.simulation import CALLBACKS, CLIENTS, SCRIPTS, Schedule, Simulation, spread
@@ -108,24 +108,24 @@ def keep_the_change(patch: Patch) -> None:
 
 def release_on_unknown(patch: Patch) -> None:
     """A lost answer is taken for a refusal."""
-    record = InitiateCallUseCase._record
+    record = DialCallUseCase._record
 
-    def pessimistic(self: InitiateCallUseCase, call: Any, outcome: Any) -> Any:
+    def pessimistic(self: DialCallUseCase, call: Any, outcome: Any) -> Any:
         lost = Rejected(cause="other", code="timeout", message="") if isinstance(outcome, Unknown) else outcome
         return record(self, call, lost)
 
-    patch.setattr(InitiateCallUseCase, "_record", pessimistic)
+    patch.setattr(DialCallUseCase, "_record", pessimistic)
 
 
 def dial_again_after_unknown(patch: Patch) -> None:
     """A lost answer is taken for a reason to ask again."""
-    dial = InitiateCallUseCase._dial
+    dial = DialCallUseCase._ask_in_window
 
-    def insistent(self: InitiateCallUseCase, carrier: Any, call: Any) -> Any:
+    def insistent(self: DialCallUseCase, carrier: Any, call: Any) -> Any:
         outcome = dial(self, carrier, call)
         return dial(self, carrier, call) if isinstance(outcome, Unknown) else outcome
 
-    patch.setattr(InitiateCallUseCase, "_dial", insistent)
+    patch.setattr(DialCallUseCase, "_ask_in_window", insistent)
 
 
 def drop_dnc_condition(patch: Patch) -> None:
