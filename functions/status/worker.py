@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from dialplane.aws.client import AwsClient, AwsError, HttpAwsClient
-from dialplane.carriers.registry import events_of
+from dialplane.carriers.registry import TRAITS, events_of, open_carrier
 from dialplane.domain.calls import Call
+from dialplane.domain.errors import CarrierUnavailable
+from dialplane.dynamodb.answers import AnswerStore
 from dialplane.dynamodb.calls import CallStore
+from dialplane.runtime import clock
+from dialplane.runtime.carrier_accounts import CarrierAccounts
 from dialplane.runtime.carrier_events import CarrierMessage
 from dialplane.runtime.observability import begin, logger
 from dialplane.runtime.settings import Settings
 from dialplane.usecases.apply_carrier_event import ApplyCarrierEventUseCase, CarrierReport
+from dialplane.usecases.direct_call import DirectCallUseCase, DirectedCalls
+
+_CARRIER_TIMEOUT_SECONDS = 3.0
 
 
-def build(settings: Settings, client: AwsClient) -> ApplyCarrierEventUseCase:
-    """The use case on DynamoDB and Step Functions."""
+def build(
+    settings: Settings, client: AwsClient, *, now: Callable[[], datetime] = clock.now
+) -> ApplyCarrierEventUseCase:
+    """The use case on DynamoDB and Step Functions; for calls that are directed, also Secrets Manager and a carrier."""
     state_machine_arn = settings.text("CALL_COMPLETION_STATE_MACHINE_ARN")
 
     def start_completion(call: Call) -> None:
@@ -37,10 +47,29 @@ def build(settings: Settings, client: AwsClient) -> ApplyCarrierEventUseCase:
             if error.code != "ExecutionAlreadyExists":
                 raise
 
+    @cache
+    def accounts() -> CarrierAccounts:
+        return CarrierAccounts(client, settings.text("CARRIER_SECRETS_PREFIX"))
+
+    def open_calls(call: Call) -> DirectedCalls:
+        credentials = accounts().credentials(call.organization_id, call.carrier_account_id)
+        if credentials is None:
+            raise CarrierUnavailable(f"The carrier account {call.carrier_account_id} has no credentials.")
+        # Every carrier that says words and fetches no instructions has commands.
+        return cast(DirectedCalls, open_carrier(call.carrier, credentials, timeout_seconds=_CARRIER_TIMEOUT_SECONDS))
+
+    tables, check_interval = settings.tables("calls"), settings.duration("CHECK_INTERVAL_SECONDS")
+    direction = DirectCallUseCase(open_calls, AnswerStore(client, tables), now, check_interval)
+
+    def follow_up(call: Call, report: CarrierReport) -> None:
+        if not TRAITS[call.carrier].fetches_instructions:
+            direction.follow_up(call, report)
+
     return ApplyCarrierEventUseCase(
-        calls=CallStore(client, settings.tables("calls")),
+        calls=CallStore(client, tables),
         start_completion=start_completion,
-        check_interval=settings.duration("CHECK_INTERVAL_SECONDS"),
+        check_interval=check_interval,
+        follow_up=follow_up,
     )
 
 

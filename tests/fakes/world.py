@@ -254,7 +254,7 @@ class World:
     def _deliver_batch(self) -> int:
         sqs = self.session.client("sqs")
         messages = sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages", [])
-        use_case = worker.build(self.settings, self.aws)
+        use_case = worker.build(self.settings, self.aws, now=self.clock.now)
         for message in messages:
             record = SQSRecord({"messageId": message["MessageId"], "body": message["Body"]})
             worker.apply_record(record, use_case)

@@ -20,6 +20,7 @@ from dialplane.carriers.telnyx.api import Route, TelnyxApi, open_api
 from dialplane.carriers.telnyx.events import to_call_event
 from dialplane.carriers.telnyx.instructions import SPEECH_LENGTH_MAX, speech
 from dialplane.carriers.telnyx.rest import CODE_CAUSES, REASON_CAUSES
+from dialplane.carriers.telnyx.webhooks import call_id_of
 from dialplane.domain.carrier import DialRequest, Placed, Rejected, RejectionCause, Unknown
 from dialplane.domain.errors import CallNotInProgress, CarrierUnavailable
 from dialplane.domain.instructions import Instructions
@@ -579,6 +580,7 @@ def test_transferring_is_what_telnyxs_sdk_would_send(server: ScriptedServer, rou
     spoken, transferred = server.received
     assert spoken.path.endswith("/actions/speak")
     assert spoken.json["payload"] == "<speak>One moment</speak>"
+    assert call_id_of(spoken.json["client_state"]) is None  # the end of these words must not end the call
     assert_same_request(transferred, expected)
 
 

@@ -204,6 +204,11 @@ def test_no_other_event_brings_a_duration_or_settles_doubts() -> None:
         assert not reported.is_final_record
 
 
+def test_only_the_end_of_a_speech_is_the_end_of_a_speech() -> None:
+    assert an_event("call.speak.ended", status="completed").is_speech_over
+    assert not any(each.is_speech_over for each in (INITIATED, ANSWERED, hangup("normal_clearing"), cost(60), books()))
+
+
 def test_times_are_utc_and_never_later_than_their_receipt() -> None:
     assert ANSWERED.occurred_at == ANSWERED_AT
     assert an_event("call.answered", NOW + timedelta(hours=1)).occurred_at == NOW

@@ -215,6 +215,7 @@ def test_a_total_travels_in_one_currency_or_not_at_all() -> None:
     "body",
     [
         event("call.speak.started"),
+        event("call.speak.ended", client_state="dHJhbnNmZXI="),
         event("call.machine.premium.detection.started"),
         event("call.bridged"),
         event("call.conversation.ended", reason="customer_disconnect"),

@@ -45,6 +45,8 @@ class CallEvent:
     """True for a ``completed`` in words that this carrier also has for a call that nobody answered."""
     is_final_record: bool = False
     """True when the carrier's books say this: it settles what its reports have left in doubt."""
+    is_speech_over: bool = False
+    """True when the carrier has said what it was commanded to say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ _PAGE_SIZE = 250
 _PAGES_MAX = 20
 _NOT_FOUND = frozenset({"10005", "90015"})
 _ENDED = "90018"
+_TRANSFER_STATE = b64encode(b"transfer").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,9 @@ class TelnyxApi:
         CallNotInProgress for a call that has ended or is gone, and CarrierUnavailable.
         """
         if message:
-            self._command(carrier_call_id, "speak", speech(Instructions(engine="say", welcome_message=message)))
+            words = speech(Instructions(engine="say", welcome_message=message))
+            # Another state than ours from here on: the end of these words is not the end of the call's own.
+            self._command(carrier_call_id, "speak", {**words, "client_state": _TRANSFER_STATE})
         self._command(carrier_call_id, "transfer", {**self._route.fields(destination), "from": caller_number})
 
     def speak(self, carrier_call_id: str, instructions: Instructions, *, command_id: str) -> None:

@@ -92,6 +92,7 @@ def _of_webhook(fields: Mapping[str, str], received_at: datetime) -> CallEvent:
         carrier_cost_currency=fields.get("currency") if is_cost else None,
         is_end_ambiguous=cause == AMBIGUOUS_CAUSE,
         is_final_record=is_cost,
+        is_speech_over=event_type == "call.speak.ended",
     )
 
 

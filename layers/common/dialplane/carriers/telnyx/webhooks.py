@@ -76,13 +76,16 @@ def parse_report(credentials: CarrierCredentials, body: bytes) -> Report:
         return _NOTHING_TO_APPLY
     if event_type == "call.cost" and payload.get("status") == "error":
         return _NOTHING_TO_APPLY  # the cost could not be worked out: no fact about the call
+    call_id = call_id_of(payload.get("client_state"))
+    if event_type == "call.speak.ended" and call_id is None:
+        return _NOTHING_TO_APPLY  # other words than those of the call's instructions, such as before a transfer
     optional, required = _EVENTS[event_type]
     fields = _checked(data, ("id", "event_type", "occurred_at")) | _checked(payload, (*_COMMON, *optional))
     if event_type == "call.cost":
         fields = _with_currency(fields, payload)
     if missing := [name for name in ("id", "call_control_id", *required) if name not in fields]:
         raise InvalidCallback(f"{', '.join(missing)} missing")
-    return Report(fields, call_id=call_id_of(payload.get("client_state")))
+    return Report(fields, call_id)
 
 
 def parse_answer(credentials: CarrierCredentials, body: bytes) -> Answer:

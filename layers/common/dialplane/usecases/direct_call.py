@@ -1,0 +1,96 @@
+"""Direct a call step by step, where its carrier neither asks for the words nor takes them with the dial.
+
+Such a call is silent until the carrier is told to speak. Each step follows a report that has been applied, and comes
+again when the report does: every command has a name by which the carrier carries it out once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from dialplane.domain.calls import Call
+from dialplane.domain.errors import CallNotInProgress, CarrierUnavailable
+from dialplane.domain.instructions import Instructions
+from dialplane.domain.statuses import CallStatus
+from dialplane.usecases.apply_carrier_event import CarrierReport
+from dialplane.usecases.serve_instructions import AnswerStore, InstructionsRequest
+
+logger = logging.getLogger(__name__)
+
+# A callee who has heard nothing for so long is not spoken to any more. It is also well within the time in which
+# carriers know a command's name again.
+SILENCE_MAX = timedelta(seconds=30)
+
+
+class DirectedCalls(Protocol):
+    """A carrier's commands for an answered call. Both raise CarrierUnavailable when they were not taken."""
+
+    def speak(self, carrier_call_id: str, instructions: Instructions, *, command_id: str) -> None:
+        """Say the words of the instructions. Raises CallNotInProgress for a call that is over."""
+
+    def hang_up(self, carrier_call_id: str, *, command_id: str) -> None:
+        """End the call; one that is over is success."""
+
+
+OpenCalls = Callable[[Call], DirectedCalls]
+"""Opens the commands of a call's carrier account. Raises CarrierUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectCallUseCase:
+    """Directs calls that speak by command."""
+
+    open_calls: OpenCalls
+    answers: AnswerStore
+    now: Callable[[], datetime]
+    check_interval: timedelta
+
+    def follow_up(self, call: Call, report: CarrierReport) -> None:
+        """Speak once the callee has answered, hang up once all is said.
+
+        Raises CarrierUnavailable, for the report to be delivered again, when the call could not even be ended.
+        """
+        if call.instructions.engine != "say" or call.status.is_terminal or call.carrier_call_id is None:
+            return
+        if report.event.is_speech_over:
+            self._hang_up(call, call.carrier_call_id)
+        elif report.event.status is CallStatus.IN_PROGRESS and call.instructions_served_at is None:
+            self._speak(call, call.carrier_call_id, report)
+
+    def _speak(self, call: Call, carrier_call_id: str, report: CarrierReport) -> None:
+        if self.now() - report.received_at > SILENCE_MAX:
+            logger.warning("answered_too_long_ago", extra={"call_id": call.id})
+            self._hang_up(call, carrier_call_id)
+            return
+        try:
+            _twice(
+                lambda: self.open_calls(call).speak(carrier_call_id, call.instructions, command_id=f"{call.id}:speak")
+            )
+        except CallNotInProgress:
+            return
+        except CarrierUnavailable as error:
+            # Who has answered hears silence: no call is better than this one.
+            logger.error("speech_failed", extra={"call_id": call.id, "reason": error.message})
+            self._hang_up(call, carrier_call_id)
+            return
+        at = self.now()
+        self.answers.answer(
+            InstructionsRequest(call.organization_id, call.carrier_account_id, call.id, carrier_call_id),
+            at=at,
+            next_check_at=at + self.check_interval,
+        )
+
+    def _hang_up(self, call: Call, carrier_call_id: str) -> None:
+        _twice(lambda: self.open_calls(call).hang_up(carrier_call_id, command_id=f"{call.id}:hang-up"))
+
+
+def _twice(command: Callable[[], None]) -> None:
+    """Send a command, and once more when it may not have arrived: under the same name it is carried out once."""
+    try:
+        command()
+    except CarrierUnavailable:
+        command()
