@@ -74,6 +74,13 @@ PRUNED = (
     "aws_lambda_powertools/utilities/parser",
     "aws_lambda_powertools/utilities/streaming",
     "aws_lambda_powertools/utilities/validation",
+    # Of Swagger UI only what is served: runtime/api_docs.py names the files.
+    "drf_spectacular_sidecar/apps.py",
+    "drf_spectacular_sidecar/static/drf_spectacular_sidecar/redoc",
+    "drf_spectacular_sidecar/static/drf_spectacular_sidecar/swagger-ui-dist/*.map",
+    "drf_spectacular_sidecar/static/drf_spectacular_sidecar/swagger-ui-dist/favicon-32x32.png",
+    "drf_spectacular_sidecar/static/drf_spectacular_sidecar/swagger-ui-dist/oauth2-redirect.*",
+    "drf_spectacular_sidecar/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-standalone-preset.js",
     "pydantic/v1",
     "pydantic/mypy.py",
     "bin",

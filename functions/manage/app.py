@@ -1,4 +1,4 @@
-"""Everything of the API but placing calls: calls and their control, wallet, do-not-call list.
+"""Everything of the API but placing calls: calls and their control, wallet, do-not-call list, accounts, documentation.
 
 API Gateway routes; here each route has its scope and its use case. Routes that several dialects share are answered in
 the dialect of the key; a dialect's own routes in that dialect.
@@ -19,7 +19,15 @@ from dialplane.carriers.contract import CarrierApi
 from dialplane.carriers.registry import open_carrier
 from dialplane.dialects.burki import termination
 from dialplane.dialects.registry import LISTING_DIALECTS, answers_of, calls_of
-from dialplane.domain.accounts import ApiKey, PresentedKey, Scope, authenticate, check_scope
+from dialplane.domain.accounts import (
+    ApiKey,
+    CallerNumber,
+    CarrierAccount,
+    PresentedKey,
+    Scope,
+    authenticate,
+    check_scope,
+)
 from dialplane.domain.errors import CarrierUnavailable, DialplaneError, FieldsInvalid, RouteNotFound, ValueInvalid
 from dialplane.domain.idempotency import IdempotencyKey
 from dialplane.domain.money import parse_amount
@@ -31,12 +39,14 @@ from dialplane.dynamodb.calls import CallStore
 from dialplane.dynamodb.commands import CommandStore
 from dialplane.dynamodb.destinations import DestinationStore
 from dialplane.dynamodb.wallets import WalletStore
-from dialplane.runtime import clock, fields
+from dialplane.runtime import api_docs, clock, fields
 from dialplane.runtime.carrier_accounts import CarrierAccounts
 from dialplane.runtime.documents import (
     call_document,
+    carrier_account_document,
     dnc_document,
     ledger_entry_document,
+    number_document,
     reconciliation_document,
     timeline_document,
     wallet_document,
@@ -73,13 +83,16 @@ class Api:
     wallets: ManageWalletUseCase
     wallet_store: WalletStore
     dnc: ManageDncUseCase
+    public_base_url: str
     now: Callable[[], datetime]
 
     def respond(self, route: str, request: HttpRequest) -> HttpResponse:
         """Authenticate, check the route's scope, and answer."""
+        if route in _PUBLIC_ROUTES:
+            return _PUBLIC_ROUTES[route](self, request)
         key = self._authenticated(route, request)
         if route not in _ROUTES:
-            raise RouteNotFound(f"There is no {request.method} {request.path}. The routes are listed in the README.")
+            raise RouteNotFound(f"There is no {request.method} {request.path}. GET /openapi.json lists the routes.")
         scope, handler = _ROUTES[route]
         dialect = _dialect(route, key)
         try:
@@ -127,6 +140,7 @@ def build(
         wallets=ManageWalletUseCase(wallets, accounts, now),
         wallet_store=wallets,
         dnc=ManageDncUseCase(destinations, calls, now, sleep),
+        public_base_url=settings.public_base_url,
         now=now,
     )
 
@@ -275,6 +289,22 @@ def _delete_dnc(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
     return HttpResponse(204)
 
 
+def _list_carrier_accounts(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
+    fields.known_query(request.query)
+    entities = api.accounts.entities(key.organization_id)
+    numbers = [each for each in entities if isinstance(each, CallerNumber)]
+    accounts = [each for each in entities if isinstance(each, CarrierAccount)]
+    documents = [carrier_account_document(account, numbers) for account in accounts]
+    return json_response(200, {"carrier_accounts": documents})
+
+
+def _list_numbers(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
+    fields.known_query(request.query)
+    entities = api.accounts.entities(key.organization_id)
+    documents = [number_document(each) for each in entities if isinstance(each, CallerNumber)]
+    return json_response(200, {"numbers": documents})
+
+
 _Handler = Callable[[Api, HttpRequest, ApiKey], HttpResponse]
 _ROUTES: dict[str, tuple[Scope, _Handler]] = {
     _LIST_ROUTE: (Scope.READ_CALLS, _list_calls),
@@ -290,7 +320,17 @@ _ROUTES: dict[str, tuple[Scope, _Handler]] = {
     "PUT /dnc/{number}": (Scope.WRITE_DNC, _put_dnc),
     "GET /dnc/{number}": (Scope.READ_DNC, _get_dnc),
     "DELETE /dnc/{number}": (Scope.WRITE_DNC, _delete_dnc),
+    "GET /carrier-accounts": (Scope.READ_ACCOUNTS, _list_carrier_accounts),
+    "GET /numbers": (Scope.READ_ACCOUNTS, _list_numbers),
 }
+
+
+_PUBLIC_ROUTES: dict[str, Callable[[Api, HttpRequest], HttpResponse]] = {
+    "GET /openapi.json": lambda api, request: api_docs.openapi(api.public_base_url),
+    "GET /docs": lambda api, request: api_docs.page(),
+    "GET /docs/{file}": lambda api, request: api_docs.file(_path(request, "file"), request),
+}
+"""What everybody may read: how the API is used."""
 
 
 def _page(name: str, documents: list[dict[str, Any]], cursor: str | None) -> HttpResponse:

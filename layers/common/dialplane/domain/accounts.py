@@ -29,6 +29,7 @@ class Scope(StrEnum):
     DEPOSIT = "can_deposit"
     READ_DNC = "can_read_dnc"
     WRITE_DNC = "can_write_dnc"
+    READ_ACCOUNTS = "can_read_accounts"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,16 @@
-"""What the API shows: calls, timelines, wallets, ledgers, DNC entries and dry runs as JSON documents.
+"""What the API shows: calls, timelines, wallets, ledgers, DNC entries, accounts and dry runs as JSON documents.
 
 Money is ``{"amount": "0.090000", "currency": "USD"}``, times are RFC 3339 in UTC, absent facts are null.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from dialplane.domain.accounts import Assistant
+from dialplane.carriers.registry import TRAITS
+from dialplane.domain.accounts import Assistant, CallerNumber, CarrierAccount
 from dialplane.domain.admission import Decision, GateResult, InitiateCall
 from dialplane.domain.calls import Call
 from dialplane.domain.money import Money
@@ -130,6 +131,37 @@ def dnc_document(entry: DncEntry) -> dict[str, Any]:
         "reason": entry.reason,
         "source": entry.source,
         "added_at": to_text(entry.added_at),
+    }
+
+
+def carrier_account_document(account: CarrierAccount, numbers: Sequence[CallerNumber]) -> dict[str, Any]:
+    """A carrier account and the numbers in it; nothing of its secret."""
+    traits = TRAITS[account.carrier]
+    return {
+        "id": account.id,
+        "carrier": account.carrier,
+        "carrier_name": traits.display_name,
+        "name": account.name,
+        "created_at": to_text(account.created_at),
+        "calls_per_second": account.calls_per_second,
+        "engines": sorted(traits.engines),
+        "numbers": [number.number for number in numbers if number.carrier_account_id == account.id],
+    }
+
+
+def number_document(number: CallerNumber) -> dict[str, Any]:
+    """A caller number: where it lives, who speaks on it, what it can do. Its flow goes before its assistant."""
+    return {
+        "id": number.id,
+        "number": number.number,
+        "carrier": number.carrier,
+        "carrier_account_id": number.carrier_account_id,
+        "is_active": number.is_active,
+        "assistant_id": number.assistant_id,
+        "flow_id": number.flow_id,
+        "engines": sorted(TRAITS[number.carrier].engines),
+        "can_dial_out": number.can_dial_out,
+        "in_pool": number.in_pool,
     }
 
 

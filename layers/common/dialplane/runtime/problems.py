@@ -49,7 +49,7 @@ def status_of(error: DialplaneError) -> int:
     return next((status for error_type, status in _STATUSES if isinstance(error, error_type)), 500)
 
 
-_FAULT = DialplaneError("Something went wrong on our side. Give the request_id to the operator of this platform.")
+FAULT = DialplaneError("Something went wrong on our side. Give the request_id to the operator of this platform.")
 
 
 def problem(error: DialplaneError, request: HttpRequest, *, detail: Any = None) -> HttpResponse:
@@ -77,16 +77,21 @@ def refusal(error: Exception, request: HttpRequest, answers: AnswersModule | Non
         known = error
         logger.info("request_refused", extra={"code": error.code, "status": status_of(error)})
     else:
-        known = _FAULT
+        known = FAULT
         logger.error("request_failed", exc_info=error)
+    return worded(known, request, answers)
+
+
+def worded(error: DialplaneError, request: HttpRequest, answers: AnswersModule | None = None) -> HttpResponse:
+    """An error in a dialect's words where it has some, else as a problem document."""
     if answers is None:
-        return problem(known, request)
-    status = status_of(known)
-    reply = answers.refused(known, status=status, request_id=request.request_id)
+        return problem(error, request)
+    status = status_of(error)
+    reply = answers.refused(error, status=status, request_id=request.request_id)
     if reply is None:
-        return problem(known, request, detail=answers.detail(known))
+        return problem(error, request, detail=answers.detail(error))
     body = json_response(reply.status, reply.document).body
-    return HttpResponse(reply.status, body, headers={**_headers(known, reply.status), **reply.headers})
+    return HttpResponse(reply.status, body, headers={**_headers(error, reply.status), **reply.headers})
 
 
 def _title(error: DialplaneError) -> str:

@@ -1,0 +1,123 @@
+"""One specimen of every error, and how each dialect words it: the descriptions' errors are real answers.
+
+Which errors an operation can give is in `operations`; which status they have is decided where it always is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from dialplane.dialects.registry import answers_of
+from dialplane.domain import errors
+from dialplane.domain.errors import DialplaneError
+from dialplane.domain.money import Money
+from dialplane.runtime.http import HttpRequest
+from dialplane.runtime.problems import FAULT, worded
+
+_CALL_ID = "call_01JD0000000000000000SET001"
+_ASSISTANT_ID = 456
+
+SPECIMENS: dict[str, DialplaneError] = {
+    error.code: error
+    for error in (
+        errors.JsonInvalid("The body is not valid JSON: Expecting value: line 1 column 25 (char 24)."),
+        errors.BodyTooLarge("The body has 70000 bytes; at most 65536 are accepted."),
+        errors.FieldsInvalid(
+            [
+                {
+                    "type": "string_type",
+                    "loc": ["body", "note"],
+                    "msg": "Input should be a valid string",
+                    "input": 17,
+                }
+            ]
+        ),
+        errors.FieldMissing("to_phone_number"),
+        errors.ValueInvalid("limit must be a whole number from 1 to 100.", field="limit"),
+        errors.PhoneNumberInvalid("to_phone_number"),
+        errors.TemplateInvalid("welcome_message has a placeholder at character 7 that is not {{ name }}."),
+        errors.VariablesMissing(["name"]),
+        errors.CursorInvalid(),
+        errors.ConfigurationInvalid('tts_config is required with the provider "openai".', param="tts_config"),
+        errors.EngineUnsupported("relay", "vonage", ["say", "stream"]),
+        errors.CallNotInProgress("completed"),
+        errors.IdempotencyKeyReused(),
+        errors.AuthenticationRequired(),
+        errors.KeyInvalid(),
+        errors.PermissionDenied("can_initiate_calls"),
+        errors.OrganizationSuspended(),
+        errors.CallerNumberForeign("+15557654321"),
+        errors.AssistantForeign(_ASSISTANT_ID),
+        errors.NumberCannotDialOut("+15551234567"),
+        errors.DestinationOnDnc(),
+        errors.DestinationNotAllowed(
+            "The destination belongs to GB; your organization may call: US. Ask the operator to allow the country.",
+            country="GB",
+        ),
+        errors.AssistantNotFound("No assistant found for phone number +15551234567"),
+        errors.CallerNumberMissing(),
+        errors.CallNotFound(),
+        errors.DncEntryNotFound(),
+        errors.RouteNotFound("There is no GET /docs/other.js. GET /docs is the page."),
+        errors.InsufficientBalance(available=Money(40_000, "USD"), required=Money(150_000, "USD")),
+        errors.ControlUnsupported("ElevenLabs has no request that transfers a call."),
+        errors.CommandNotAvailable("say"),
+        errors.SetupMissing(["agent"]),
+        errors.IdempotencyInProgress(2),
+        errors.ActiveCallsLimitReached(100),
+        errors.RateLimitExceeded(60, "minute", retry_after_seconds=12),
+        errors.CommandsLimitReached(10, retry_after_seconds=12),
+        errors.CarrierRateReached(1),
+        errors.ServiceBusy(),
+        errors.CarrierRejected(
+            "The carrier refused the call.", carrier="twilio", carrier_code="20003", call_id=_CALL_ID
+        ),
+        errors.DestinationRefused(
+            "The carrier does not call this number.", carrier="twilio", carrier_code="21211", call_id=_CALL_ID
+        ),
+        errors.CarrierUnavailable("The carrier could not be reached.", carrier="twilio"),
+        errors.CallNotPlaced("The carrier has no such call.", call_id=_CALL_ID),
+    )
+}
+"""By code. What only the command line meets is not among them."""
+
+_SCHEMAS = {
+    None: "Problem",
+    "burki": "Problem",
+    "klen": "KlenError",
+    "hms": "HmsError",
+    "elevenlabs_tester": "TesterError",
+}
+
+
+def responses(codes: Iterable[str], dialects: Iterable[str | None], path: str) -> dict[str, Any]:
+    """The answers with these errors, and with a fault of ours, in the words of each dialect."""
+    found: dict[str, Any] = {}
+    specimens = [SPECIMENS[code] for code in codes]
+    for dialect in dialects:
+        for error in (*specimens, FAULT):
+            _add(found, error, dialect, path)
+    return {status: found[status] for status in sorted(found)}
+
+
+def _add(found: dict[str, Any], error: DialplaneError, dialect: str | None, path: str) -> None:
+    request = HttpRequest("GET", path, {}, {}, {}, b"", "JKJaXmPLvHcESHA=")
+    answer = worded(error, request, answers_of(dialect) if dialect is not None else None)
+    code = error.code
+    response = found.setdefault(str(answer.status), {"description": "", "headers": {}, "content": {}})
+    named = f"`{code}`"
+    if named not in response["description"]:
+        response["description"] = ", ".join(filter(None, (response["description"], named)))
+    if "retry-after" in answer.headers:
+        response["headers"]["Retry-After"] = {
+            "description": "Seconds after which the request can be repeated",
+            "schema": {"type": "integer"},
+        }
+    content = response["content"].setdefault(answer.content_type, {"schema": {"anyOf": []}, "examples": {}})
+    schema = {"$ref": f"#/components/schemas/{_SCHEMAS[dialect]}"}
+    if schema not in content["schema"]["anyOf"]:
+        content["schema"]["anyOf"].append(schema)
+    name = code if dialect is None else f"{dialect}_{code}"
+    content["examples"][name] = {"value": json.loads(answer.body)}
