@@ -128,6 +128,15 @@ def explain_carrier_event(message: dict[str, Any]) -> tuple[str | None, str]:
     return report.call_id, "understood: applying it failed for another reason, such as a throttled table"
 
 
+def explain_queued_dial(message: dict[str, Any]) -> tuple[str | None, str]:
+    """Say which call a queued dial is about. Why dialing it failed is in the function's log alone."""
+    try:
+        call_id = json.loads(message["Body"])["call_id"]
+    except (ValueError, KeyError, TypeError):
+        return None, "not a queued dial: it will fail again"
+    return str(call_id), "its worker failed each time; the log of the dial function says why"
+
+
 def explain_failed_run(message: dict[str, Any]) -> tuple[str | None, str]:
     """Say how a run of the reconciler failed, from what Lambda or the scheduler wrote about it."""
     attributes = message.get("MessageAttributes", {})

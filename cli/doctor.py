@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from cli.conversations import Conversations
 from cli.stack import Stack, StackNotFound
 from dialplane.aws.client import AwsError
+from dialplane.carriers.registry import check_credentials
 from dialplane.domain.accounts import CarrierAccount
+from dialplane.domain.errors import DialplaneError
 from dialplane.runtime.carrier_accounts import CarrierAccounts
 
 _HTTP_TIMEOUT_SECONDS = 30.0  # a first request may wait for a cold start
@@ -35,6 +38,7 @@ def examine(stack: Stack, organization_id: str | None) -> list[Finding]:
     }
     if organization_id is not None:
         checks["carrier accounts"] = lambda: _read_credentials(stack, organization_id)
+        checks["conversations"] = lambda: _check_conversations(stack, organization_id)
     return [_finding(name, check) for name, check in checks.items()]
 
 
@@ -45,13 +49,13 @@ class _Unwell(Exception):
 def _finding(name: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(name, True, check())
-    except (_Unwell, StackNotFound, AwsError) as error:
+    except (_Unwell, StackNotFound, AwsError, DialplaneError) as error:
         return Finding(name, False, str(error))
 
 
 def _read_tables(stack: Stack) -> str:
     tables = stack.tables
-    names = (tables.accounts, tables.destinations, tables.wallets, tables.calls)
+    names = (tables.accounts, tables.destinations, tables.wallets, tables.calls, tables.usage)
     for table in names:
         key = {"pk": {"S": "DOCTOR"}, "sk": {"S": "DOCTOR"}}
         stack.aws.call("dynamodb", "GetItem", {"TableName": table, "Key": key})
@@ -66,23 +70,37 @@ def _read_no_secret(stack: Stack) -> str:
 
 
 def _read_credentials(stack: Stack, organization_id: str) -> str:
-    accounts = [each for each in stack.provision.accounts.entities(organization_id) if isinstance(each, CarrierAccount)]
+    accounts = [each for each in stack.provision.entities(organization_id) if isinstance(each, CarrierAccount)]
     if not accounts:
         raise _Unwell("the organization has none; create one with `dialplane admin carrier-account create`")
     reader = CarrierAccounts(stack.aws, stack.output("CarrierSecretsPrefix"))
-    for account in accounts:
-        try:
-            found = reader.credentials(organization_id, account.id)
-        except ValueError as error:
-            raise _Unwell(f"the secret of {account.id} cannot be used: {error}") from error
-        if found is None:
-            raise _Unwell(f"{account.id} has no secret")
+    if faults := [fault for account in accounts for fault in _credential_faults(reader, account)]:
+        raise _Unwell("; ".join(faults))
     return f"credentials of {', '.join(account.id for account in accounts)} are in place"
+
+
+def _credential_faults(reader: CarrierAccounts, account: CarrierAccount) -> Iterator[str]:
+    try:
+        found = reader.credentials(account.organization_id, account.id)
+        if found is None:
+            yield f"{account.id} has no secret"
+        else:
+            check_credentials(account.carrier, found)
+    except (ValueError, DialplaneError) as error:
+        yield f"the secret of {account.id} ({account.carrier}) cannot be used: {error}"
+
+
+def _check_conversations(stack: Stack, organization_id: str) -> str:
+    conversations = Conversations.of(stack.provision.entities(organization_id))
+    if faults := conversations.faults():
+        raise _Unwell("; ".join(faults))
+    counts = len(conversations.numbers), len(conversations.assistants), len(conversations.flows)
+    return "{} numbers, {} assistants and {} flows fit together".format(*counts)
 
 
 def _count_dead_letters(stack: Stack) -> str:
     counts = {}
-    for name in ("CarrierEventsDeadLetterQueueUrl", "ReconcilerDeadLetterQueueUrl"):
+    for name in ("CarrierEventsDeadLetterQueueUrl", "DialsDeadLetterQueueUrl", "ReconcilerDeadLetterQueueUrl"):
         asked = {"QueueUrl": stack.output(name), "AttributeNames": ["ApproximateNumberOfMessages"]}
         reply = stack.aws.call("sqs", "GetQueueAttributes", asked)
         counts[name] = int(reply["Attributes"]["ApproximateNumberOfMessages"])

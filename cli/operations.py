@@ -11,7 +11,13 @@ import boto3
 import typer
 from botocore.config import Config
 
-from cli.dead_letters import DeadLetter, DeadLetterQueue, explain_carrier_event, explain_failed_run
+from cli.dead_letters import (
+    DeadLetter,
+    DeadLetterQueue,
+    explain_carrier_event,
+    explain_failed_run,
+    explain_queued_dial,
+)
 from cli.doctor import examine
 from cli.output import CommandFailed, JsonOption, StackOption, show, show_all
 from cli.stack import Stack
@@ -24,9 +30,10 @@ _LAMBDA = Config(read_timeout=65, connect_timeout=5, retries={"total_max_attempt
 
 
 class QueueName(StrEnum):
-    """The two dead-letter queues."""
+    """The dead-letter queues."""
 
     CARRIER_EVENTS = "carrier-events"
+    DIALS = "dials"
     RECONCILER = "reconciler"
 
 
@@ -55,14 +62,15 @@ def redrive_dead_letters(
 ) -> None:
     """Put dead letters to work again.
 
-    Carrier events go back to the queue they came from: events that were applied before count once. Failed runs of the
-    reconciler are made up for by one run now.
+    Carrier events and queued dials go back to the queue they came from: events that were applied before count once,
+    and a dial whose window is over calls nobody and gives back what was held. Failed runs of the reconciler are made up
+    for by one run now.
     """
     found = Stack.find(stack)
     if queue is QueueName.RECONCILER:
         show(_make_up_for_runs(found, limit), as_json=as_json)
         return
-    target = found.output("CarrierEventsQueueUrl")
+    target = found.output("DialsQueueUrl" if queue is QueueName.DIALS else "CarrierEventsQueueUrl")
 
     def send(letter: DeadLetter) -> None:
         found.aws.call("sqs", "SendMessage", {"QueueUrl": target, "MessageBody": letter.body})
@@ -78,7 +86,8 @@ def reconcile(stack: StackOption = "dialplane", as_json: JsonOption = False) -> 
 
 def doctor(
     organization_id: Annotated[
-        str | None, typer.Option("--organization", help="Also check this organization's carrier accounts.")
+        str | None,
+        typer.Option("--organization", help="Also check this organization's carrier accounts, numbers and assistants."),
     ] = None,
     stack: StackOption = "dialplane",
     as_json: JsonOption = False,
@@ -95,6 +104,8 @@ def _queue(stack: Stack, name: QueueName) -> DeadLetterQueue:
     match name:
         case QueueName.CARRIER_EVENTS:
             return DeadLetterQueue(stack.aws, stack.output("CarrierEventsDeadLetterQueueUrl"), explain_carrier_event)
+        case QueueName.DIALS:
+            return DeadLetterQueue(stack.aws, stack.output("DialsDeadLetterQueueUrl"), explain_queued_dial)
         case QueueName.RECONCILER:
             return DeadLetterQueue(stack.aws, stack.output("ReconcilerDeadLetterQueueUrl"), explain_failed_run)
 

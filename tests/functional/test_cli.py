@@ -19,8 +19,8 @@ from typer.testing import CliRunner, Result
 from cli.main import app
 from cli.stack import Stack, StackNotFound
 from dialplane.carriers.registry import CARRIERS, credentials_of
-from dialplane.domain.accounts import CarrierAccount
-from dialplane.runtime.carrier_accounts import CarrierAccounts
+from dialplane.domain.accounts import CarrierAccount, ConversationFlow
+from dialplane.runtime.carrier_accounts import CarrierAccounts, CarrierSecrets
 from tests.fakes.world import ACCOUNT_SID, AUTH_TOKEN, BASE_URL, SECRETS_PREFIX, World
 
 BODY = {"from_phone_number": "+15551234567", "to_phone_number": "+15550109999"}
@@ -33,6 +33,8 @@ def _stack(world: World) -> Iterator[None]:
     queues = {
         "CarrierEventsQueueUrl": "events",
         "CarrierEventsDeadLetterQueueUrl": "events-dead",
+        "DialsQueueUrl": "queued-dials",
+        "DialsDeadLetterQueueUrl": "dials-dead",
         "ReconcilerDeadLetterQueueUrl": "reconciler-dead",
     }
     urls = {output: sqs.create_queue(QueueName=name)["QueueUrl"] for output, name in queues.items()}
@@ -236,8 +238,41 @@ def test_an_assistant_without_a_number_calls_from_the_first_one_that_names_it(wo
         ("admin key create --organization {org} --name CI --scope can_fly", "can_fly"),
         ("admin key create --organization {org} --name CI --expires-at 2020-01-01T00:00:00Z", "past"),
         ("admin key create --organization {org} --name CI --expires-at 2030-01-01", "offset"),
+        ("admin key create --organization {org} --name CI --dialect burki", "hms, klen"),
+        ("admin key create --organization {org} --name CI --calls-per-minute 0", "at least 1"),
+        ("admin key create --organization {org} --name CI --calls-per-day -1", "at least 1"),
+        ("admin organization update {org}", "Nothing to change"),
+        ("admin organization update {org} --rate 0", "at least 1"),
+        ("admin organization update {org} --country USA", "USA"),
+        ("admin organization update {org} --number-type mobile", "premium_rate"),
+        ("admin organization update {org} --active-calls 0", "at least 1"),
+        ("admin organization update {org} --default-assistant 9", "no assistant 9"),
+        ("admin organization update org_none --rate 1", "no organization org_none"),
+        ("admin flow put 1 --organization {org} --name F --base-assistant 9 --engine-url wss://f.test", "assistant 9"),
+        ("admin flow put 1 --organization {org} --name F --base-assistant 123 --engine-url ws://f.test", "wss://"),
+        (
+            "admin flow put 1 --organization {org} --name F --base-assistant 123 --engine-url wss://f --engine say",
+            "relay, stream",
+        ),
+        ("admin flow put 0 --organization {org} --name F --base-assistant 123 --engine-url wss://f.test", "from 1 to"),
+        ("admin assistant put 9 --organization {org} --name A --welcome-message Hi --public-id 123", "only digits"),
+        ("admin assistant put 9 --organization {org} --name A --welcome-message Hi --llm-config [1]", "--llm-config"),
+        ("admin assistant put 9 --organization {org} --name A --welcome-message Hi --llm-config {{}}", "provider"),
+        (
+            "admin assistant put 9 --organization {org} --name A --welcome-message Hi --tts-config @/none",
+            "cannot be read",
+        ),
+        (
+            "admin assistant put 9 --organization {org} --name A --welcome-message Hi --prompt-file /none",
+            "cannot be read",
+        ),
+        (
+            "admin assistant put 9 --organization {org} --name A --welcome-message Hi --prompt-file /none --prompt P",
+            "Leave one",
+        ),
+        ("admin number put +15551112222 --organization {org} --carrier-account {acct} --flow 9", "no flow 9"),
         ("admin key revoke --organization {org} 00000000", "no key 00000000"),
-        ("admin assistant put 0 --organization {org} --name A --welcome-message Hi", "at least 1"),
+        ("admin assistant put 0 --organization {org} --name A --welcome-message Hi", "from 1 to"),
         ("admin assistant put 9 --organization {org} --name A --welcome-message Hi --engine chat", "relay"),
         ("admin assistant put 9 --organization {org} --name A --welcome-message Hi --engine relay", "wss://"),
         ("admin assistant put 9 --organization org_none --name A --welcome-message Hi", "no organization"),
@@ -262,6 +297,100 @@ def test_what_cannot_be_is_refused_in_one_sentence_and_changes_nothing(world: Wo
 
     assert said in message
     assert world.fingerprint() == before
+
+
+def test_an_assistant_is_put_with_everything_it_has_and_shown_so(world: World, tmp_path: Path) -> None:
+    organization = create_organization()
+    (tmp_path / "prompt.txt").write_text("Remind {{ name }}.\nBe brief.")
+    (tmp_path / "tts.json").write_text('{"provider": "elevenlabs", "speed": 1.1}')
+    llm = {"provider": "openai", "temperature": 0.7, "messages": [{"role": "system", "content": "Hi"}]}
+    put = run_json(
+        *("admin", "assistant", "put", "7", "--organization", organization, "--name", "Reminder"),
+        *("--welcome-message", "Hello.", "--public-id", "17a0cb75-fa09-4bdd-9a44-92a70d829c88"),
+        *("--prompt-file", str(tmp_path / "prompt.txt"), "--agent-id", "agent_1"),
+        *("--llm-config", json.dumps(llm), "--stt-config", '{"provider": "deepgram"}'),
+        *("--tts-config", f"@{tmp_path / 'tts.json'}"),
+    )
+
+    (shown,) = run_json("admin", "organization", "show", organization)["assistants"]
+
+    assert shown == put
+    assert put["public_id"] == "17a0cb75-fa09-4bdd-9a44-92a70d829c88"
+    assert (put["prompt"], put["agent_id"]) == ("Remind {{ name }}.\nBe brief.", "agent_1")
+    assert put["llm_config"] == llm
+    assert (put["stt_config"], put["tts_config"]["speed"]) == ({"provider": "deepgram"}, 1.1)
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", '{"provider": NaN}', "@"])
+def test_a_configuration_that_is_no_json_object_is_refused(world: World, text: str) -> None:
+    on = ("--organization", world.demo.organization_id)
+    command = ("admin", "assistant", "put", "9", *on, "--name", "A", "--welcome-message", "Hi", "--llm-config", text)
+    assert "--llm-config" in refusal(*command)
+
+
+def test_flows_numbers_and_keys_show_what_they_were_given(world: World) -> None:
+    organization = create_organization("--allow-key-in-query")
+    on = ("--organization", organization)
+    run("admin", "assistant", "put", "7", *on, "--name", "Reminder", "--welcome-message", "Hello.")
+    secret = json.dumps({"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN})
+    account = run_json("admin", "carrier-account", "create", *on, "--calls-per-second", "5", stdin=secret)["id"]
+    command = ("admin", "flow", "put", "3", *on, "--name", "Intake", "--base-assistant", "7")
+    flow = run_json(*command, "--engine", "stream", "--engine-url", "wss://flows.example.test")
+    options = ("--flow", "3", "--assistant", "7", "--no-dial-out", "--not-in-pool", "--carrier-number-id", "phnum_1")
+    number = run_json("admin", "number", "put", "+15551115555", *on, "--carrier-account", account, *options)
+    limits = ("--dialect", "klen", "--calls-per-minute", "60", "--calls-per-day", "100")
+    key = run_json("admin", "key", "create", *on, "--name", "CI", *limits)
+
+    shown = run_json("admin", "organization", "show", organization)
+
+    assert shown["allows_key_in_query"] is True
+    assert shown["flows"] == [flow]
+    assert (flow["id"], flow["base_assistant_id"], flow["engine"]) == (3, 7, "stream")
+    assert shown["numbers"] == [number]
+    assert (number["id"], number["flow_id"], number["assistant_id"]) == ("num_15551115555", 3, 7)
+    assert (number["can_dial_out"], number["in_pool"], number["carrier_number_id"]) == (False, False, "phnum_1")
+    assert shown["carrier_accounts"][0]["calls_per_second"] == 5
+    (shown_key,) = shown["keys"]
+    assert shown_key.items() <= (key | {"is_active": True}).items()
+    assert (key["dialect"], key["calls_per_minute_max"], key["calls_per_day_max"]) == ("klen", 60, 100)
+
+
+def test_an_update_changes_what_is_given_and_leaves_the_rest(world: World) -> None:
+    organization = create_organization("--rate", "0.05", "--number-type", "toll_free")
+    on = ("--organization", organization)
+    run("admin", "assistant", "put", "7", *on, "--name", "Reminder", "--welcome-message", "Hello.")
+    before = world.stack.provision.organization(organization)
+    update = ("admin", "organization", "update", organization)
+
+    given = ("--country", "NL", "--country", "BE", "--rate", "0.07", "--active-calls", "7", "--billing-increment", "1")
+    run(*update, *given)
+    run(*update, "--name", "Acme Dental", "--number-type", "none")
+    run(*update, "--allow-key-in-query", "--default-assistant", "7")
+
+    assert world.stack.provision.organization(organization) == replace(
+        before,
+        name="Acme Dental",
+        allowed_countries=frozenset({"NL", "BE"}),
+        allowed_number_types=frozenset(),
+        rate_micros_per_minute=70_000,
+        active_calls_max=7,
+        billing_increment_seconds=1,
+        allows_key_in_query=True,
+        default_assistant_id=7,
+    )
+    run(*update, "--no-key-in-query", "--default-assistant", "0")
+    after = world.stack.provision.organization(organization)
+    assert (after.allows_key_in_query, after.default_assistant_id) == (False, None)
+
+
+def test_a_country_that_was_taken_away_is_not_called_any_more(world: World) -> None:
+    update = ("admin", "organization", "update", world.demo.organization_id)
+    run(*update, "--country", "NL")
+    refused = world.initiate(BODY).status
+    run(*update, "--country", "US", "--country", "NL")
+
+    assert refused == 403
+    assert world.initiate(BODY).status == 200
 
 
 def test_a_deposit_with_a_key_is_made_once(world: World) -> None:
@@ -351,6 +480,30 @@ def test_redriven_carrier_events_are_back_in_the_queue_and_gone_from_the_dead(wo
     assert run_json("dlq", "list", "carrier-events") == {"messages": []}
 
 
+def test_dead_dials_name_their_call_and_go_back_to_the_queue_of_dials(world: World) -> None:
+    sqs = world.session.client("sqs")
+    url = sqs.get_queue_url(QueueName="dials-dead")["QueueUrl"]
+    bodies = [json.dumps({"organization_id": "org_x", "call_id": "call_x"}), "+15550109995", "[]"]
+    for body in bodies:
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+
+    listed = run_json("dlq", "list", "dials")["messages"]
+    assert sorted(each["call_id"] or "-" for each in listed) == ["-", "-", "call_x"]
+    assert all("+15550109995" not in each["reason"] for each in listed)
+
+    assert run_json("dlq", "redrive", "dials") == {"redriven": 3}
+    queue = Stack.find("any").output("DialsQueueUrl")
+    returned = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    assert sorted(each["Body"] for each in returned) == sorted(bodies)
+    assert run_json("dlq", "list", "dials") == {"messages": []}
+
+
+def test_doctor_sees_dead_dials(world: World) -> None:
+    url = world.session.client("sqs").get_queue_url(QueueName="dials-dead")["QueueUrl"]
+    world.session.client("sqs").send_message(QueueUrl=url, MessageBody="{}")
+    assert "1 are waiting" in wrong(world.demo.organization_id)["dead letters"]
+
+
 class ReconcilerInvocations:
     """Lambda, as far as the command uses it."""
 
@@ -421,7 +574,77 @@ def test_doctor_names_what_is_wrong_and_exits_with_1(world: World, monkeypatch: 
         "dead letters": True,
         "public address": False,
         "carrier accounts": True,
+        "conversations": True,
     }
+
+
+def wrong(organization: str) -> dict[str, str]:
+    """What the doctor finds wrong with an organization, by check."""
+    result = CliRunner().invoke(app, ["doctor", "--organization", organization, "--json"])
+    return {each["check"]: each["detail"] for each in json.loads(result.stdout)["checks"] if not each["ok"]}
+
+
+def test_doctor_holds_every_accounts_secret_against_what_its_carrier_needs(world: World) -> None:
+    organization = create_organization()
+    secrets = CarrierSecrets(world.aws, SECRETS_PREFIX)
+    incomplete = {"api_key": "not-to-be-printed"}
+    for account_id, carrier in {"acct_1": "vonage", "acct_2": "telnyx", "acct_3": "carrier-pigeon"}.items():
+        world.stack.accounts.put(CarrierAccount(account_id, organization, carrier, "Account", world.clock.now()))
+    secrets.put(organization, "acct_2", incomplete)
+    secrets.put(organization, "acct_3", incomplete)
+
+    found = wrong(organization)["carrier accounts"]
+
+    assert "acct_1 has no secret" in found
+    assert "acct_2 (telnyx) cannot be used: public_key is empty" in found
+    assert "carrier-pigeon" in found
+    assert "not-to-be-printed" not in found
+
+
+def test_doctor_names_whoever_speaks_with_an_engine_that_the_numbers_carrier_lacks(world: World) -> None:
+    organization = create_organization()
+    on = ("--organization", organization)
+    account = CarrierAccount("acct_1", organization, "vonage", "Account", world.clock.now())
+    world.stack.accounts.put(account)
+    relay = ("--engine", "relay", "--engine-url", "wss://m.test")
+    run("admin", "assistant", "put", "1", *on, "--name", "A", "--welcome-message", "Hi", *relay)
+    run("admin", "assistant", "put", "2", *on, "--name", "B", "--welcome-message", "Hi")
+    run("admin", "flow", "put", "7", *on, "--name", "F", "--base-assistant", "2", "--engine-url", "wss://m.test")
+    number = ("--carrier-account", "acct_1", "--assistant", "1", "--flow", "7")
+    run("admin", "number", "put", "+15551112222", *on, *number)
+    run("admin", "number", "put", "+15551113333", *on, "--carrier-account", "acct_1", "--assistant", "2")
+
+    found = wrong(organization)["conversations"].split("; ")
+
+    assert found == [
+        'assistant 1 speaks with the engine "relay", which numbers of vonage (+15551112222) cannot',
+        'flow 7 speaks with the engine "relay", which numbers of vonage (+15551112222) cannot',
+    ]
+
+
+def test_doctor_says_what_the_default_assistant_lacks(world: World) -> None:
+    organization = create_organization()
+    on = ("--organization", organization)
+    run("admin", "assistant", "put", "1", *on, "--name", "A", "--welcome-message", "", "--engine", "agent")
+    run("admin", "organization", "update", organization, "--default-assistant", "1")
+
+    found = wrong(organization)["conversations"]
+
+    assert "the default assistant 1 has no carrier account, no agent, no caller number" in found
+    assert 'assistant 1 has the engine "agent" and no agent_id' in found
+
+
+def test_doctor_misses_assistants_numbers_and_the_base_assistants_of_flows(world: World) -> None:
+    organization = create_organization()
+    number = ("--caller-number", "+15551114444")
+    on = ("--organization", organization)
+    run("admin", "assistant", "put", "1", *on, "--name", "A", "--welcome-message", "Hi", *number)
+    world.stack.accounts.put(ConversationFlow(7, organization, "F", 9, "relay", "wss://m.test"))
+
+    assert wrong(organization)["conversations"].split("; ") == [
+        "assistant 1 calls from +15551114444, which the organization does not have",
+        "flow 7 is based on assistant 9, which does not exist",
+    ]
 
 
 def test_tables_are_for_people(world: World) -> None:
