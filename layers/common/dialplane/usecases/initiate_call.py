@@ -14,6 +14,7 @@ from typing import Protocol
 
 from dialplane.domain.accounts import (
     ApiKey,
+    CallerNumber,
     CarrierAccount,
     Organization,
     PresentedKey,
@@ -28,14 +29,16 @@ from dialplane.domain.errors import (
     CallNotPlaced,
     CarrierFailure,
     CarrierRateReached,
+    CarrierUnavailable,
     DialplaneError,
     IdempotencyInProgress,
+    SetupMissing,
 )
 from dialplane.domain.idempotency import IdempotencyKey, IdempotencyRecord
 from dialplane.domain.ids import new_id
 from dialplane.domain.phone_numbers import mask
 from dialplane.domain.statuses import CallStatus, DialOutcome
-from dialplane.usecases.dial_call import DialCallUseCase, dial_refusal
+from dialplane.usecases.dial_call import Carrier, DialCallUseCase, dial_refusal
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +112,7 @@ class InitiateCallUseCase:
         assert decision.plan.caller_number is not None
         number = decision.plan.caller_number
         # The account is opened before anything is held: missing credentials must not leave a trace.
-        carrier = self.dialing.open_carrier(number.organization_id, number.carrier, number.carrier_account_id)
+        carrier = self._open_carrier(command, number)
         self._wait_for_turn(facts.carrier_accounts.get(number.carrier_account_id))
         call = admit(command, facts, decision, call_id=new_id("call"), now=self.now())
         earlier = self.admissions.commit(call, facts, command.idempotency_key)
@@ -146,6 +149,14 @@ class InitiateCallUseCase:
         check_scope(authenticate(presented, key, organization, now=self.now()), Scope.INITIATE_CALLS)
         assert organization is not None
         check_organization_active(organization)
+
+    def _open_carrier(self, command: InitiateCall, number: CallerNumber) -> Carrier:
+        try:
+            return self.dialing.open_carrier(number.organization_id, number.carrier, number.carrier_account_id)
+        except CarrierUnavailable as error:
+            if command.uses_default_assistant:
+                raise SetupMissing(["carrier account"]) from error
+            raise
 
     def _wait_for_turn(self, account: CarrierAccount | None) -> None:
         """Keep to the carrier account's rate. Raises CarrierRateReached when that would take too long."""
