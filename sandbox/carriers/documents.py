@@ -10,9 +10,11 @@ from typing import Final
 from urllib.parse import urljoin
 from xml.etree import ElementTree
 
+from sandbox.carriers.callee import wait_for_answer
 from sandbox.carriers.conversations import begin_report, converse_over_relay, converse_over_stream
 from sandbox.carriers.faults import TWIML_CONTENT_TYPE, TWIML_UNREADABLE, WEBHOOK_UNREACHABLE
-from sandbox.carriers.line import CallEnds, Line, LineInterrupted
+from sandbox.carriers.line import CallEnds, Ending, Line, LineInterrupted
+from sandbox.carriers.scenarios import find_scenario
 from sandbox.carriers.session import CallSession
 from sandbox.carriers.webhooks import Form, WebhookReply
 
@@ -24,6 +26,15 @@ SAY_OVERHEAD_SECONDS = 0.5
 PLAY_SECONDS = 5.0
 PAUSE_SECONDS_DEFAULT = 1.0
 GATHER_TIMEOUT_SECONDS_DEFAULT = 5.0
+DIAL_TIMEOUT_SECONDS_DEFAULT = 30.0
+DIAL_TIME_LIMIT_SECONDS_DEFAULT = 14_400.0
+# Of the endings, those that happen to the party dialled and not to the call that dials.
+_DIAL_STATUSES: Final = {
+    Ending.BUSY: "busy",
+    Ending.DECLINED: "busy",
+    Ending.NO_ANSWER: "no-answer",
+    Ending.UNREACHABLE: "failed",
+}
 _XML_TYPES = frozenset({"text/xml", "application/xml", "text/html"})
 
 
@@ -226,6 +237,28 @@ async def _connect(document: Document, verb: Element, session: CallSession) -> I
     return _action(document, verb, report.parameters(session.line.timeline))
 
 
+async def _dial(document: Document, verb: Element, session: CallSession) -> Instructions | None:
+    """Connect the callee with somebody else, by that number's scenario; afterwards the action URL, when given."""
+    destinations = [noun.text or "" for noun in verb if noun.tag in ("Number", "Sip")] or [verb.text or ""]
+    if len(destinations) != 1 or len(verb) > 1:
+        raise TwimlError(TWIML_UNREADABLE, "The simulated carriers dial one <Number> or <Sip> at a time")
+    scenario, line = find_scenario(destinations[0].strip()), session.line
+    status, talked_seconds = "completed", 0.0
+    try:
+        await wait_for_answer(line, scenario, ring_seconds_max=_number(verb, "timeout", DIAL_TIMEOUT_SECONDS_DEFAULT))
+    except CallEnds as ended:
+        if ended.ending not in _DIAL_STATUSES:
+            # It is the call itself that ends, while it rings elsewhere.
+            raise
+        status = _DIAL_STATUSES[ended.ending]
+    else:
+        limit_seconds = _number(verb, "timeLimit", DIAL_TIME_LIMIT_SECONDS_DEFAULT)
+        talked_seconds = min(scenario.talks_seconds, scenario.hangs_up_after_seconds, limit_seconds)
+        await line.wait(talked_seconds)
+    parameters = (("DialCallStatus", status), ("DialCallDuration", str(round(talked_seconds))))
+    return _action(document, verb, parameters)
+
+
 async def _tell(session: CallSession, url: str, method: str, parameters: Form) -> None:
     await session.request(url, method, parameters, status="completed")
 
@@ -277,4 +310,5 @@ _VERBS: Final[Mapping[str, Callable[[Document, Element, CallSession], Awaitable[
     "Redirect": _redirect,
     "Gather": _gather,
     "Connect": _connect,
+    "Dial": _dial,
 }

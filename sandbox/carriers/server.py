@@ -33,6 +33,7 @@ from sandbox.carriers.elevenlabs.api import ElevenLabsApi
 from sandbox.carriers.journal import Journal, group_form
 from sandbox.carriers.scenarios import SCENARIOS
 from sandbox.carriers.telnyx.api import TelnyxApi
+from sandbox.carriers.telnyx_texml.api import TexmlApi
 from sandbox.carriers.twilio.api import TwilioApi
 from sandbox.carriers.vonage.api import VonageApi
 
@@ -44,6 +45,7 @@ REQUEST_MAX_BYTES = 1_048_576
 CARRIERS: Final[Mapping[str, Callable[[Sequence[Account], Surroundings], SimulatedCarrier]]] = {
     "twilio": TwilioApi,
     "telnyx": TelnyxApi,
+    "telnyx-texml": TexmlApi,
     "vonage": VonageApi,
     "elevenlabs": ElevenLabsApi,  # after Twilio, over which it calls
 }

@@ -306,6 +306,20 @@ def test_verbs_take_their_time(caller: Caller, twiml: str, seconds: int) -> None
     assert lasted(caller.place_and_end(twiml), seconds)
 
 
+@pytest.mark.parametrize(
+    ("number", "seconds"),
+    [("+15550100101", 15), ("+15550100102", 0), ("+15550100103", 10), ("+15550100122", 5)],
+)
+def test_a_dialled_number_rings_and_talks_by_its_own_scenario(caller: Caller, number: str, seconds: int) -> None:
+    call = caller.place_and_end(f'<Dial timeout="10"><Number>{number}</Number></Dial><Pause length="1"/>')
+    assert lasted(call, seconds + 1)
+
+
+def test_hanging_up_ends_a_call_that_rings_elsewhere(caller: Caller) -> None:
+    call = caller.place_and_end('<Dial timeout="600">+15550100103</Dial>', time_limit=20)
+    assert (call.status, call.duration) == ("completed", "20")
+
+
 def test_a_redirect_leads_to_the_next_document_relative_to_this_one(caller: Caller) -> None:
     caller.application.serve("/next", '<Pause length="3"/>')
     assert lasted(caller.place_and_end("<Redirect>next</Redirect><Pause length='60'/>"), 3)
@@ -325,7 +339,7 @@ BAD_TWIML = [
     (Answer(body="<Response><Say>no end"), 12100),
     (Answer(body="<Reply/>"), 12100),
     (Answer(body=""), 12100),
-    (Answer(body="<Response><Dial>+15550000000</Dial></Response>"), 12100),
+    (Answer(body="<Response><Enqueue>support</Enqueue></Response>"), 12100),
     (Answer(body="<Response><Connect/></Response>"), 12100),
     (Answer(body='<Response><Pause length="x"/></Response>'), 12100),
     (Answer(body="{}", content_type="application/json"), 12300),

@@ -65,7 +65,7 @@ class Speech:
 def parse_dial(body: Body, owned_numbers_check: Callable[[str], None]) -> DialParameters:
     """Check a dial. `owned_numbers_check` refuses caller numbers that are not the account's. Raises TelnyxError."""
     from_ = _text(body, "from")
-    if not _is_phone_number(from_):
+    if not is_phone_number(from_):
         raise not_e164("from")
     owned_numbers_check(from_)
     return _outbound(body, _destination(body), from_)
@@ -73,7 +73,7 @@ def parse_dial(body: Body, owned_numbers_check: Callable[[str], None]) -> DialPa
 
 def parse_transfer(body: Body, from_: str) -> DialParameters:
     """Check a transfer; `from_` is the caller number unless it names one. Raises TelnyxError."""
-    if body.get("from") and not _is_phone_number(_text(body, "from")):
+    if body.get("from") and not is_phone_number(_text(body, "from")):
         raise not_e164("from")
     return _outbound(body, _destination(body), body.get("from") or from_, client_state="target_leg_client_state")
 
@@ -138,12 +138,18 @@ def _destination(body: Body) -> str:
         raise missing("to")
     # Digits to send may follow a single destination.
     number = to.partition(",")[0] if not to.startswith("sip") else to
-    if not _SIP_URI.fullmatch(number) and not _is_phone_number(number):
+    if not is_destination(number):
         raise not_e164("to")
     return number
 
 
-def _is_phone_number(value: str) -> bool:
+def is_destination(value: str) -> bool:
+    """Whether a text is a phone number or a SIP URI."""
+    return bool(_SIP_URI.fullmatch(value)) or is_phone_number(value)
+
+
+def is_phone_number(value: str) -> bool:
+    """Whether a text is a possible number in E.164."""
     if not _E164.fullmatch(value):
         return False
     try:
