@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import uuid
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Sequence
 
 from sandbox.carriers.background import Background
 from sandbox.carriers.carrier import Account, Surroundings, keyed
-from sandbox.carriers.clock import CallTimeline, SimulatedClock
+from sandbox.carriers.clock import CallTimeline
 from sandbox.carriers.line import Line
+from sandbox.carriers.rate_limit import RateLimit
 from sandbox.carriers.scenarios import find_scenario
 from sandbox.carriers.vonage.actions import CallSession
 from sandbox.carriers.vonage.call_runner import CallRunner
@@ -24,33 +25,11 @@ from sandbox.carriers.vonage.tokens import Application, application_of
 CALLS_PER_SECOND_FACTOR = 3
 
 
-class RateLimit:
-    """So many calls within any second of simulated time; more are refused, not queued."""
-
-    def __init__(self, clock: SimulatedClock, calls_per_second: float) -> None:
-        self._clock = clock
-        self._calls_max = max(int(calls_per_second), 1)
-        self._window_seconds = max(1.0, self._calls_max / calls_per_second)
-        self._taken: deque[float] = deque()
-
-    def take(self) -> bool:
-        """Whether one more call fits."""
-        now = self._clock.seconds()
-        while self._taken and self._taken[0] <= now - self._window_seconds:
-            self._taken.popleft()
-        if len(self._taken) >= self._calls_max:
-            return False
-        self._taken.append(now)
-        return True
-
-
 class SimulatedVonage:
     """Vonage for a set of applications. Must be made and used within one event loop."""
 
     def __init__(self, accounts: Sequence[Account], surroundings: Surroundings) -> None:
-        """Each account has application_id, private_key, api_key, signature_secret; `single_use_tokens` "true" refuses
-        a token that came before. Raises AccountError.
-        """
+        """Each account has application_id, private_key, api_key, signature_secret. Raises AccountError."""
         by_id = keyed("vonage", accounts, "application_id", "private_key", "api_key", "signature_secret")
         self.applications = {key: application_of(account) for key, account in by_id.items()}
         self.legs = LegStore()
@@ -64,7 +43,7 @@ class SimulatedVonage:
 
     def place(self, application: Application, parameters: CallParameters) -> Leg:
         """Start a call and let it live. Raises VonageError."""
-        if not self._rates[application.id].take():
+        if not self._rates[application.id].allows():
             raise rate_limited()
         clock, spawn = self._surroundings.clock, self.background.spawn
         leg = Leg(
