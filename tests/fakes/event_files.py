@@ -302,6 +302,27 @@ MANAGE = (
     ),
     Example("manage_get_call_events", api("GET /calls/{call_id}/events", parameters=_ONE_CALL), "its timeline", 200),
     Example(
+        "manage_control_ringing",
+        api("POST /calls/{call_id}/control", parameters={"call_id": world.RINGING_CALL_ID}, body={"type": "end-call"}),
+        "a command for a call that nobody has answered yet",
+        400,
+        {"code": "call_not_in_progress", "call_status": "ringing"},
+    ),
+    Example(
+        "manage_terminate",
+        api("POST /calls/{call_id}/terminate", parameters={"call_id": world.CARRIER_CALL_IDS[world.RINGING_CALL_ID]}),
+        "a call that rings is ended, by the carrier's id",
+        200,
+        {"message": "Call terminated successfully"},
+    ),
+    Example(
+        "manage_list_calls_burki",
+        api("GET /api/v1/calls", query={"status": "completed", "limit": "1"}),
+        "Burki's list, with a total",
+        200,
+        {"total": 2, "skip": 0, "limit": 1},
+    ),
+    Example(
         "manage_wallet",
         api("GET /wallet"),
         "the balance",
@@ -350,6 +371,17 @@ MANAGE = (
     ),
     Example(
         "manage_dnc_delete", api("DELETE /dnc/{number}", parameters={"number": world.DNC_NUMBER}), "off the list", 204
+    ),
+    Example("manage_carrier_accounts", api("GET /carrier-accounts"), "without their secrets", 200),
+    Example("manage_numbers", api("GET /numbers"), "who speaks on which number", 200),
+    Example("manage_openapi", api("GET /openapi.json", key=None), "the API's description", 200, {"openapi": "3.1.0"}),
+    Example("manage_docs", api("GET /docs", key=None), "the description as a page", 200, "swagger-ui-bundle.js"),
+    Example(
+        "manage_docs_file",
+        api("GET /docs/{file}", parameters={"file": "start.js"}, key=None),
+        "a file of that page",
+        200,
+        "SwaggerUIBundle",
     ),
 )
 
