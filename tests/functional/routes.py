@@ -33,6 +33,9 @@ ROUTES = (
     Route("GET /calls", "can_read_calls"),
     Route("GET /calls/{call_id}", "can_read_calls"),
     Route("GET /calls/{call_id}/events", "can_read_calls"),
+    Route("POST /calls/{call_id}/control", "can_control_calls", {"type": "end-call"}),
+    Route("POST /calls/{call_id}/terminate", "can_control_calls"),
+    Route("GET /api/v1/calls", "can_read_calls"),
     Route("GET /wallet", "can_read_wallet"),
     Route("GET /wallet/ledger", "can_read_wallet"),
     Route("GET /wallet/reconcile", "can_read_wallet"),
@@ -40,4 +43,6 @@ ROUTES = (
     Route("PUT /dnc/{number}", "can_write_dnc", {"reason": "asked"}),
     Route("GET /dnc/{number}", "can_read_dnc"),
     Route("DELETE /dnc/{number}", "can_write_dnc"),
+    Route("GET /carrier-accounts", "can_read_accounts"),
+    Route("GET /numbers", "can_read_accounts"),
 )

@@ -26,7 +26,14 @@ FUNCTIONS = {
     "status.worker": ("status_worker_completed",),
     "status.completion": ("call_completion_ended",),
     "status.reconciler": ("reconciler_tick",),
-    "manage.app": ("manage_list_calls_filtered", "manage_deposit", "manage_dnc_put"),
+    "manage.app": (
+        "manage_list_calls_filtered",
+        "manage_list_calls_burki",
+        "manage_deposit",
+        "manage_dnc_put",
+        "manage_control_ringing",
+        "manage_docs_file",
+    ),
 }
 WEBHOOKS = ("twiml.app", "status.webhook")
 
@@ -130,24 +137,26 @@ def emulated() -> Iterator[Emulated]:
 @cache
 def loaded(module: str) -> frozenset[str]:
     """Names of the modules that were loaded when a fresh process had answered the module's events, one process each."""
-    names: set[str] = set()
-    for event in FUNCTIONS[module]:
-        # Without the tests' own import path, and without what a developer's shell adds to Python's.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "functions"), str(ROOT / "layers/common")])
-        finished = subprocess.run(
-            [sys.executable, "-P", str(Path(cold_start.__file__)), module, str(FOLDER / f"{event}.json")],
-            env=environment | {"PYTHONDONTWRITEBYTECODE": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert finished.returncode == 0, finished.stderr
-        report = json.loads(finished.stdout.splitlines()[-1])
-        status = report["answer"].get("statusCode", 200)
-        assert status < 500, f"{event} was answered {status}"
-        names |= set(report["modules"])
-    return frozenset(names)
+    return frozenset().union(*(loaded_by(module, event) for event in FUNCTIONS[module]))
+
+
+def loaded_by(module: str, event: str) -> frozenset[str]:
+    """Names of the modules that were loaded when a fresh process had answered one event."""
+    # Without the tests' own import path, and without what a developer's shell adds to Python's.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "functions"), str(ROOT / "layers/common")])
+    finished = subprocess.run(
+        [sys.executable, "-P", str(Path(cold_start.__file__)), module, str(FOLDER / f"{event}.json")],
+        env=environment | {"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    report = json.loads(finished.stdout.splitlines()[-1])
+    status = report["answer"].get("statusCode", 200)
+    assert status < 500, f"{event} was answered {status}"
+    return frozenset(report["modules"])
 
 
 def members(names: frozenset[str], packages: tuple[str, ...]) -> list[str]:
@@ -201,3 +210,9 @@ def test_no_function_loads_another_function(module: str) -> None:
     found = members(loaded(module), ("initiate", "manage", "status", "twiml"))
 
     assert found == [package, module]
+
+
+@pytest.mark.usefixtures("emulated")
+def test_of_managements_requests_only_one_that_goes_to_a_carrier_loads_an_http_client() -> None:
+    assert members(loaded("manage.app"), ("urllib3",)) == []
+    assert members(loaded_by("manage.app", "manage_terminate"), ("urllib3",)) != []
