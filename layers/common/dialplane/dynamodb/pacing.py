@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from dialplane.aws.client import AwsClient, AwsError
-from dialplane.dynamodb.codec import Item, encode, plain
-from dialplane.dynamodb.tables import Tables, carrier_account_usage_key
+from dialplane.dynamodb.codec import AttributeValue, encode, plain
+from dialplane.dynamodb.tables import Key, Tables, carrier_account_usage_key
 
-_ATTEMPTS_MAX = 5
+_KEPT_SECONDS = 3600
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -28,43 +28,38 @@ class PaceStore:
     def reserve(
         self, organization_id: str, carrier_account_id: str, *, calls_per_second: int, now: datetime, until: datetime
     ) -> datetime | None:
-        """The account's next free moment, taken, or None when it is later than ``until``; then nothing is taken."""
-        key = carrier_account_usage_key(organization_id, carrier_account_id)
-        interval = timedelta(seconds=1) / calls_per_second
-        for _ in range(_ATTEMPTS_MAX):
-            booked = self._take(key.attributes, now, interval, "attribute_not_exists(pk) OR next_at <= :moment", now)
-            if booked is None:
-                return now
-            moment: datetime = _EPOCH + plain(booked["next_at"]) * _MICROSECOND
-            if moment > until:
-                return None
-            if self._take(key.attributes, moment, interval, "next_at = :moment", now) is None:
-                return moment
-        return None
+        """The account's next free moment, taken, or None when it is later than ``until``; then nothing is taken.
 
-    def _take(
-        self, key: dict[str, dict[str, str]], moment: datetime, interval: timedelta, condition: str, now: datetime
-    ) -> Item | None:
-        """Take the moment; None when that succeeded, else the item that was in the way."""
+        Two requests at most, however many ask at once. One whose reply is lost is repeated, and its moment left unused.
+        """
+        key = carrier_account_usage_key(organization_id, carrier_account_id)
+        interval = -(-1_000_000 // calls_per_second)  # rounded up: never faster than the rate
+        kept = {":expires_at": encode(int(now.timestamp()) + _KEPT_SECONDS)}
+        this_moment = {":now": encode(_micros(now)), ":next_at": encode(_micros(now) + interval), **kept}
+        if self._take(key, ":next_at", "attribute_not_exists(pk) OR next_at <= :now", this_moment) is not None:
+            return now
+        # Somebody is before us, and the next free moment only ever moves on: join the line where it ends by then.
+        in_line = {":until": encode(_micros(until)), ":interval": encode(interval), **kept}
+        moment = self._take(key, "next_at + :interval", "next_at <= :until", in_line)
+        return _EPOCH + moment * _MICROSECOND if moment is not None else None
+
+    def _take(self, key: Key, next_at: str, condition: str, values: dict[str, AttributeValue]) -> int | None:
+        """Move the next free moment on; what it was in microseconds, 0 for none, or None under another condition."""
         request = {
             "TableName": self.tables.usage,
-            "Key": key,
-            "UpdateExpression": "SET next_at = :next_at, expires_at = :expires_at",
+            "Key": key.attributes,
+            "UpdateExpression": f"SET next_at = {next_at}, expires_at = :expires_at",
             "ConditionExpression": condition,
-            "ExpressionAttributeValues": {
-                ":moment": encode(_micros(moment)),
-                ":next_at": encode(_micros(moment + interval)),
-                ":expires_at": encode(int(now.timestamp()) + 3600),
-            },
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            "ExpressionAttributeValues": values,
+            "ReturnValues": "ALL_OLD",
         }
         try:
-            self.client.call("dynamodb", "UpdateItem", request)
+            before = self.client.call("dynamodb", "UpdateItem", request).get("Attributes")
         except AwsError as error:
-            if error.code != "ConditionalCheckFailedException" or error.item is None:
+            if error.code != "ConditionalCheckFailedException":
                 raise
-            return error.item
-        return None
+            return None
+        return int(plain(before["next_at"])) if before else 0
 
 
 def _micros(moment: datetime) -> int:
