@@ -535,7 +535,18 @@ def test_another_applications_calls_are_not_found(caller: Caller) -> None:
         stranger.voice.get_call(uuid)
 
 
+def mislabelled_token() -> str:
+    """A good signature under a header that names another algorithm."""
+    header, claims, _ = token().split(".")
+    named = jwt.utils.base64url_encode(b'{"alg":"none","typ":"JWT"}').decode()
+    key = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256)
+    signature = key.sign(f"{named}.{claims}".encode(), key.prepare_key(SECRET["private_key"]))
+    assert header != named
+    return f"{named}.{claims}.{jwt.utils.base64url_encode(signature).decode()}"
+
+
 REFUSED_TOKENS = {
+    "mislabelled": mislabelled_token(),
     "none": "",
     "not a token": "a.b.c",
     "none at all": token(algorithm="none", key=""),
