@@ -33,22 +33,25 @@ FUNCTIONS_SOURCE = ROOT / "functions"
 LAYER_TARGET = "/opt/python"
 FUNCTIONS_TARGET = "/var/task"
 
-# twilio requires these for its REST client, which no function loads: carriers are asked over the standard library.
+# twilio requires these for its REST client, and Swagger UI's package a framework; no function loads either.
 NOT_SHIPPED = frozenset(
     [
         "aiohappyeyeballs",
         "aiohttp",
         "aiohttp-retry",
         "aiosignal",
+        "asgiref",
         "attrs",
         "certifi",
         "charset-normalizer",
+        "django",
         "frozenlist",
         "idna",
         "multidict",
         "propcache",
         "pyjwt",
         "requests",
+        "sqlparse",
         "yarl",
     ]
 )

@@ -108,10 +108,27 @@ def test_bytecode_names_the_files_as_they_lie_on_lambda(artefacts: Path) -> None
 
 def test_nothing_ships_that_no_function_loads(artefacts: Path) -> None:
     layer = artefacts / "layer/python"
-    for absent in ("boto3", "botocore", "aiohttp", "requests", "twilio/rest", "phonenumbers/geodata", "bin"):
+    for absent in ("boto3", "botocore", "aiohttp", "django", "requests", "twilio/rest", "phonenumbers/geodata", "bin"):
         assert not (layer / absent).exists(), absent
     assert not [*layer.rglob("tests")]
     assert not [*(artefacts / "functions").rglob("Makefile")]
+
+
+def test_of_swagger_ui_ships_what_is_served(artefacts: Path) -> None:
+    folder = artefacts / "layer/python/drf_spectacular_sidecar/static"
+    shipped = {path.name for path in folder.rglob("*") if path.is_file()}
+    assert {name for name in shipped if "LICENSE" not in name} == {"swagger-ui-bundle.js", "swagger-ui.css"}
+
+
+def test_the_description_and_its_page_are_served_from_the_artefact_alone(artefacts: Path) -> None:
+    code = """
+from dialplane.runtime import api_docs
+from dialplane.runtime.http import HttpRequest
+assert len(api_docs.openapi("https://calls.example.test").body) > 10_000
+for name in ("swagger-ui-bundle.js", "swagger-ui.css", "start.js"):
+    assert api_docs.file(name, HttpRequest("GET", "/docs", {}, {}, {}, b"", "request-1")).body
+"""
+    _run_clean(artefacts, code)
 
 
 def test_the_layer_stays_far_below_lambdas_limit_of_250_mb(artefacts: Path) -> None:
