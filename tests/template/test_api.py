@@ -9,8 +9,13 @@ Resources = dict[str, dict[str, Any]]
 
 ROUTES = {
     "POST /calls/initiate": "InitiateFunction",
+    "POST /calls": "InitiateFunction",
+    "POST /calls/outbound": "InitiateFunction",
+    "POST /api/call": "InitiateFunction",
+    "POST /api/context": "InitiateFunction",
     "POST /twiml/{carrier}/{organization_id}/{carrier_account_id}/{call_id}": "TwimlFunction",
     "POST /status/{carrier}/{organization_id}/{carrier_account_id}/{call_id}": "StatusWebhookFunction",
+    "POST /status/{carrier}/{organization_id}/{carrier_account_id}": "StatusWebhookFunction",
     "GET /calls": "ManageFunction",
     "GET /calls/{call_id}": "ManageFunction",
     "GET /calls/{call_id}/events": "ManageFunction",

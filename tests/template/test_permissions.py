@@ -49,7 +49,8 @@ def test_carrier_credentials_are_readable_below_the_prefix_only(resources: Resou
         for name, statement in _statements(resources)
         if "secretsmanager:GetSecretValue" in _as_list(statement["Action"])
     }
-    assert set(allowed) == {"InitiateFunction", "TwimlFunction", "StatusWebhookFunction", "ReconcilerFunction"}
+    webhooks = {"TwimlFunction", "StatusWebhookFunction"}
+    assert set(allowed) == {"InitiateFunction", "DialFunction", "ReconcilerFunction", "ManageFunction"} | webhooks
     assert all(resource.endswith(":secret:${CarrierSecretsPrefix}/*") for resource in allowed.values())
 
 
@@ -62,6 +63,7 @@ def test_only_what_settles_calls_may_delete_and_only_holds_are_deleted(resources
     wallets = str({"Fn::GetAtt": ["WalletsTable", "Arn"]})
     assert deleting == {
         ("InitiateFunction", wallets),
+        ("DialFunction", wallets),
         ("CallCompletionFunction", wallets),
         ("ReconcilerFunction", wallets),
     }
