@@ -22,6 +22,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.sqs.models import sqs_backends
 from moto.stepfunctions.models import stepfunctions_backends
 
+from functions.initiate import dial
 from functions.status import completion, worker
 from tests.fakes.moto_dynamodb import Crash, FaultInjector, empty_table
 from tests.fakes.world import Reply, World, a_world
@@ -42,6 +43,9 @@ logger = logging.getLogger(__name__)
 
 BODY = {"from_phone_number": "+15551234567", "to_phone_number": "+15559876543"}
 CHANGED_BODY = {**BODY, "welcome_message": "Another text."}
+# The same two requests in the dialect whose answer does not wait for the carrier.
+KLEN_BODY = {"phone_number": "+15559876543", "agent_id": 123}
+CHANGED_KLEN_BODY = {**KLEN_BODY, "contact_id": 7}
 DESTINATION = BODY["to_phone_number"]
 SERVICES = ("dynamodb", "sqs", "secretsmanager", "stepfunctions")
 SCRIPTS: Mapping[str, tuple[str, ...]] = {
@@ -80,6 +84,17 @@ class Schedule:
     conflict_probability: float = 0.0
     lost_reply_probability: float = 0.0
     seed: int = 0
+    dials_are_queued: bool = False
+    """True for a client whose requests are answered after the commit; then the dial's message comes from a queue,"""
+    dial_deliveries: int = 1
+    """so many times,"""
+    dial_delay_seconds: float = 0.0
+    """this late."""
+
+    @property
+    def bodies(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """The client's request, and the one with which it changes its mind."""
+        return (KLEN_BODY, CHANGED_KLEN_BODY) if self.dials_are_queued else (BODY, CHANGED_BODY)
 
     @property
     def luck_is_bad(self) -> bool:
@@ -130,7 +145,7 @@ class Simulation:
         elif client == "takes another key":
             self.request("second key")
         elif client == "changes the body":
-            self.request("first key", body=CHANGED_BODY)
+            self.request("first key", changed=True)
         for leg in list(self.carrier.legs):
             self.deliver_callbacks(leg, self.schedule.callbacks)
         if client == "retries":
@@ -145,9 +160,10 @@ class Simulation:
         tables = world.tables
         for table in (tables.calls, tables.wallets, tables.idempotency, tables.destinations):
             empty_table(table)
-        queue = _queue()  # PurgeQueue is allowed once a minute
-        queue._messages.clear()
-        queue.pending_messages.clear()
+        for name in ("carrier-events", "dials"):  # PurgeQueue is allowed once a minute
+            queue = sqs_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].queues[name]
+            queue._messages.clear()
+            queue.pending_messages.clear()
         _state_machine().executions.clear()
         world.clock.moment = datetime.fromisoformat("2026-11-20T15:00:00+00:00")
         self.carrier.reset(SCRIPTS[schedule.script], schedule.life)
@@ -181,20 +197,44 @@ class Simulation:
         with self._dying():
             self.world.manage("POST /wallet/deposits", "/wallet/deposits", body=body)
 
-    def request(self, key: str | None, *, body: Mapping[str, Any] = BODY) -> Reply | None:
+    def request(self, key: str | None, *, changed: bool = False, body: Mapping[str, Any] | None = None) -> Reply | None:
         """One request of the client, with its key; None when the process died."""
         reply: Reply | None = None
-        attempt = Attempt(key, str(body["to_phone_number"]), body)
+        body = body if body is not None else self.schedule.bodies[changed]
+        attempt = Attempt(key, str(body.get("to_phone_number", DESTINATION)), body)
         self.attempts.append(attempt)
         if not self._is_acting:
             self.checkers.lowest_available = self.checkers.wallet_items()[0]["available_micros"]
         with self._dying():
-            reply = attempt.reply = self.world.initiate(body, headers=_key(key) if key is not None else {})
+            reply = attempt.reply = self._ask(body, _key(key) if key is not None else {})
         if reply is not None:
             self.reached[f"answer {reply.status}"] += 1
             self.checkers.on_reply(reply, luck_is_bad=self.schedule.luck_is_bad)
         self._look()
+        self.deliver_dials()
         return reply
+
+    def _ask(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
+        return self.world.post("/calls" if "phone_number" in body else "/calls/initiate", body, headers=headers)
+
+    def deliver_dials(self) -> None:
+        """Let the queue of dials be worked off: late and more than once, if the schedule says so."""
+        messages = self._sqs.receive_message(QueueUrl=self.world.dials_queue_url, MaxNumberOfMessages=10)
+        for message in messages.get("Messages", []):
+            self._sqs.delete_message(QueueUrl=self.world.dials_queue_url, ReceiptHandle=message["ReceiptHandle"])
+            self.wait(self.schedule.dial_delay_seconds)
+            record = SQSRecord({"messageId": message["MessageId"], "body": message["Body"]})
+            # A delivery whose worker died is followed by another one.
+            for _ in range(self.schedule.dial_deliveries + 1):
+                before = self.crashes
+                with self._dying(), _failing():
+                    use_case = dial.build(
+                        self.world.settings, self.world.aws, now=self.world.clock.now, sleep=self.world.clock.sleep
+                    )
+                    dial.dial_record(record, use_case)
+                self._look()
+                if self.schedule.dial_deliveries == 1 and self.crashes == before:
+                    break
 
     def deliver_callbacks(self, leg: Leg, mode: str) -> None:
         """Let the carrier's requests about a call arrive as the mode says, each at its time or later."""
@@ -301,7 +341,7 @@ class Simulation:
             a.key: a for a in self.attempts if a.key and a.reply is not None and a.reply.status in (200, 202, 502)
         }
         for key, attempt in settled.items():
-            first, second = (self.world.initiate(attempt.body, headers=_key(key)) for _ in range(2))
+            first, second = (self._ask(attempt.body, _key(key)) for _ in range(2))
             require("I12", (first.status, first.body) == (second.status, second.body), f"{first} then {second}")
             require("I12", first.headers.get("idempotent-replayed") == "true", f"not marked as a replay: {first}")
             for earlier in self.attempts:
@@ -321,7 +361,7 @@ class Simulation:
             case "other key":
                 self.request("second key")
             case "changed body":
-                self.request("first key", body=CHANGED_BODY)
+                self.request("first key", changed=True)
             case "deposit":
                 self.deposit(1_000_000)
             case "tick":
@@ -439,10 +479,6 @@ def _failing() -> Iterator[None]:
 
 def _key(key: str) -> dict[str, str]:
     return {"idempotency-key": key.replace(" ", "-")}
-
-
-def _queue() -> Any:
-    return sqs_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].queues["carrier-events"]
 
 
 def _state_machine() -> Any:
