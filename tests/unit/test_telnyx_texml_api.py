@@ -254,7 +254,6 @@ def test_a_list_follows_every_page_and_leaves_out_older_calls(api: TelnyxTexmlAp
         [Reply(raw=b"{")],
         [Reply(200, {"calls": None})],
         [Reply(200, {"calls": [{"sid": "x"}]})],
-        [Reply(200, {"calls": [], "next_page_uri": "https://evil.test/"})],
         [Reply(status=0)],
         [Reply(200, {"calls": [], "next_page_uri": f"{CALLS_PATH}?Page=9"})] * 25,
     ],
@@ -267,6 +266,16 @@ def test_an_incomplete_list_is_an_error_because_absence_is_taken_for_proof(
         api.list_calls(**LIST)
     assert server.script == []
     assert "5559876543" not in str(raised.value)
+
+
+@pytest.mark.parametrize("next_page", ["https://evil.test/", "/v2/texml/Accounts/other/Calls?Page=1", "/v2/whoami"])
+def test_a_next_page_outside_the_account_is_not_asked_for(
+    api: TelnyxTexmlApi, server: ScriptedServer, next_page: str
+) -> None:
+    server.script = [Reply(200, {"calls": [], "next_page_uri": next_page}), Reply(200, {"calls": []})]
+    with pytest.raises(CarrierUnavailable):
+        api.list_calls(**LIST)
+    assert len(server.received) == 1
 
 
 def test_the_books_show_nothing_that_was_given_to_a_call(api: TelnyxTexmlApi) -> None:
