@@ -14,6 +14,8 @@ from dialplane.domain.errors import CallNotInProgress, CarrierUnavailable, Contr
 from dialplane.domain.ids import new_id
 from dialplane.domain.statuses import CallStatus
 from dialplane.dynamodb.calls import call_item
+from dialplane.dynamodb.destinations import DestinationStore
+from dialplane.usecases.manage_dnc import DncEntry
 from tests.fakes import event_world
 from tests.fakes.world import Reply, World
 from tests.functional.expectations import (
@@ -233,7 +235,8 @@ def test_a_transfer_passes_the_gates_of_a_call(world: World) -> None:
     call = a_call(world)
     listed, platform_listed = "+15550150666", "+15550150667"
     world.manage("PUT /dnc/{number}", f"/dnc/{listed}")
-    world.stack.dnc.add_for_platform(platform_listed, reason=None, source="test")
+    entry = DncEntry(number=platform_listed, source="test", added_at=world.clock.now())
+    DestinationStore(world.aws, world.tables).add_dnc_entry(None, entry)
     with unchanged(world):
         for number in (listed, platform_listed):
             reply = control(world, call.id, {**TRANSFER, "destination": number})
