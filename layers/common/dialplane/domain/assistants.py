@@ -46,7 +46,7 @@ CHANGEABLE = frozenset(
 def with_changes(assistant: Assistant, changes: Mapping[str, Any]) -> Assistant:
     """The assistant as one call has it. Configurations merge entry by entry, lists and everything else are replaced.
 
-    Null takes a setting away. Raises ValueError for a field that no call may change.
+    Null takes a setting away, in configurations too (RFC 7396). Raises ValueError for a field that no call may change.
     """
     if unknown := set(changes) - CHANGEABLE:
         raise ValueError(f"no call may change {', '.join(sorted(unknown))}")
@@ -58,9 +58,11 @@ def with_changes(assistant: Assistant, changes: Mapping[str, Any]) -> Assistant:
 
 
 def _merge(base: Any, change: Any) -> Any:
-    if not isinstance(base, Mapping) or not isinstance(change, Mapping):
+    if not isinstance(change, Mapping):
         return change
-    return {**base, **{name: _merge(base.get(name), value) for name, value in change.items()}}
+    kept = base if isinstance(base, Mapping) else {}
+    merged = {**kept, **{name: _merge(kept.get(name), value) for name, value in change.items()}}
+    return {name: value for name, value in merged.items() if value is not None or name not in change}
 
 
 def is_realtime(llm_config: Mapping[str, Any] | None) -> bool:
