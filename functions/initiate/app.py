@@ -17,9 +17,9 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from dialplane.aws.client import AwsClient, HttpAwsClient
-from dialplane.carriers.registry import ENGINES
+from dialplane.carriers.registry import DEFAULT_CARRIER, ENGINES, api_of
 from dialplane.dialects.contract import Arrival
-from dialplane.dialects.registry import answers_of, dialect_of, requests_of
+from dialplane.dialects.registry import DEFAULT_DIALECT, answers_of, dialect_of, requests_of
 from dialplane.domain.accounts import PresentedKey
 from dialplane.domain.calls import Call
 from dialplane.domain.errors import DialplaneError, FieldsInvalid
@@ -35,6 +35,11 @@ from dialplane.runtime.http import HttpRequest, HttpResponse, json_response
 from dialplane.runtime.problems import refusal
 from dialplane.runtime.settings import Settings
 from dialplane.usecases.initiate_call import InitiateCallUseCase
+
+# Loaded while the function starts and has a whole processor to itself; the others when they are met.
+api_of(DEFAULT_CARRIER)
+requests_of(DEFAULT_DIALECT)
+answers_of(DEFAULT_DIALECT)
 
 _CONTEXT_ROUTE = "POST /api/context"
 _CALL_ROUTE_OF_CONTEXT = "POST /api/call"

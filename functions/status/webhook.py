@@ -53,17 +53,16 @@ class StatusEndpoint:
             return _NOT_A_REPORT
         if address.call_id is not None and report.call_id not in (None, address.call_id):
             return REFUSED  # a report about another call, sent to this one's address by somebody who has seen both
-        call_id = _call_id(address, report)
-        if report.fields and call_id is not None:
-            self._enqueue(address, call_id, report)
+        if report.fields and not _is_about_somebody_elses_call(report):
+            self._enqueue(address, report)
         return HttpResponse(TRAITS[address.carrier].received_status, content_type="text/plain")
 
-    def _enqueue(self, address: CallbackAddress, call_id: str, report: Report) -> None:
+    def _enqueue(self, address: CallbackAddress, report: Report) -> None:
         message = CarrierMessage(
             carrier=address.carrier,
             organization_id=address.organization_id,
             carrier_account_id=address.carrier_account_id,
-            call_id=call_id,
+            call_id=address.call_id or report.call_id,
             source="callback",
             received_at=to_text(self.now()),
             fields=report.fields,
@@ -71,16 +70,13 @@ class StatusEndpoint:
         send(self.client, self.queue_url, message)
 
 
-def _call_id(address: CallbackAddress, report: Report) -> str | None:
-    """The call in the address, or else the one that the report names, if that can be one of ours.
-
-    An account may place calls without us: what it reports about those has nothing to do here.
-    """
-    if address.call_id is not None:
-        return address.call_id
+def _is_about_somebody_elses_call(report: Report) -> bool:
+    """An account may place calls without us: what it reports about those has nothing to do here."""
+    if report.call_id is None:
+        return False
     from dialplane.domain.ids import is_id  # noqa: PLC0415 - most carriers have the call in the address
 
-    return report.call_id if report.call_id is not None and is_id("call", report.call_id) else None
+    return not is_id("call", report.call_id)
 
 
 def build(settings: Settings, client: AwsClient, *, now: Callable[[], datetime] = clock.now) -> StatusEndpoint:

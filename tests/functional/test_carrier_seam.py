@@ -201,16 +201,31 @@ def test_the_out_of_order_twin_ends_the_same(world: World, plain: PlainCarrier) 
     assert (customer.stored(call).status, customer.stored(call).charge_micros) == (CallStatus.COMPLETED, 60_000)
 
 
-@pytest.mark.parametrize(
-    "call_id", [None, "", "x", "CALL_1", f"{UNKNOWN_CALL}/x", "org_01J00000000000000000000000", "é"]
-)
+@pytest.mark.parametrize("call_id", ["", "x", "CALL_1", f"{UNKNOWN_CALL}/x", "org_01J00000000000000000000000", "é"])
 def test_what_an_account_does_without_us_is_received_and_goes_nowhere(
-    world: World, plain: PlainCarrier, call_id: str | None
+    world: World, plain: PlainCarrier, call_id: str
 ) -> None:
     customer = Customer.of(world, PER_ACCOUNT)
     call = customer.call()
     with unchanged(world):
         assert customer.posts({"fields": fields(call, "completed", **ENDED), "call_id": call_id}).status == 200
+
+
+def test_a_report_that_names_only_the_carriers_call_finds_ours_however_often_it_comes(
+    world: World, plain: PlainCarrier
+) -> None:
+    customer, other = Customer.of(world, PER_ACCOUNT), Customer.of(world, PER_ACCOUNT)
+    call = customer.call()
+    other.posts({"fields": fields(call, "busy"), "call_id": None})
+    world.drain()
+    assert customer.stored(call).status is CallStatus.QUEUED, "the other organization has no such call"
+    for _ in range(2):
+        assert customer.posts({"fields": fields(call, "completed", **ENDED), "call_id": None}).status == 200
+        world.drain()
+    assert (customer.stored(call).status, customer.stored(call).charge_micros) == (CallStatus.COMPLETED, 60_000)
+    customer.posts({"fields": fields(call, "ringing"), "call_id": None})
+    world.drain()
+    assert customer.stored(call).status is CallStatus.COMPLETED
 
 
 def test_a_report_that_names_no_call_of_the_organization_changes_nothing(world: World, plain: PlainCarrier) -> None:

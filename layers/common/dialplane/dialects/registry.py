@@ -19,10 +19,11 @@ ROUTES: Mapping[str, str] = {
     "elevenlabs_tester": "POST /api/call",
 }
 """Every dialect with the route that is its own."""
+DEFAULT_DIALECT = "burki"
 LISTING_DIALECTS = frozenset({"klen", "hms"})
 """Those whose lists share a route with Dialplane's own; the API key says in which of them it is answered."""
 
-_SHARED_ROUTE = ROUTES["burki"]
+_SHARED_ROUTE = ROUTES[DEFAULT_DIALECT]
 _BURKI_FIELDS = frozenset({"from_phone_number", "to_phone_number", "assistant_id"})
 _KLEN_FIELDS = frozenset({"phone_number", "agent_id"})
 
@@ -31,7 +32,7 @@ def dialect_of(route: str, body: Mapping[str, Any]) -> str:
     """The dialect of a request. Two share a route: its fields tell them apart, and what fits neither is the route's."""
     if route == _SHARED_ROUTE and body.keys() & _KLEN_FIELDS and not body.keys() & _BURKI_FIELDS:
         return "klen"
-    return next((dialect for dialect, own in ROUTES.items() if own == route), "burki")
+    return next((dialect for dialect, own in ROUTES.items() if own == route), DEFAULT_DIALECT)
 
 
 def requests_of(dialect: str) -> RequestsModule:

@@ -157,7 +157,9 @@ def _move(call: Call, event: CallEvent, received_at: datetime) -> Call:
         return call
     at = event.occurred_at or received_at
     if status.is_terminal:
-        return replace(call, status=status, ended_at=at, answer_in_doubt=event.is_end_ambiguous)
+        # A call that was in progress had been answered, even if nobody has said when.
+        in_doubt = event.is_end_ambiguous and call.status is not CallStatus.IN_PROGRESS
+        return replace(call, status=status, ended_at=at, answer_in_doubt=in_doubt)
     return replace(call, status=status)
 
 

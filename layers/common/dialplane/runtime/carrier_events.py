@@ -16,12 +16,15 @@ from dialplane.aws.client import AwsClient
 
 @dataclass(frozen=True, slots=True)
 class CarrierMessage:
-    """A carrier's words about one call, and when they were heard (RFC 3339, UTC)."""
+    """A carrier's words about one call, and when they were heard (RFC 3339, UTC).
+
+    ``call_id`` is None where neither the address nor the words name our call, but only the carrier's own.
+    """
 
     carrier: str
     organization_id: str
     carrier_account_id: str
-    call_id: str
+    call_id: str | None
     source: Literal["callback", "reconciler"]
     received_at: str
     fields: Mapping[str, str]

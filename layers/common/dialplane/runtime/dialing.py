@@ -1,4 +1,4 @@
-"""The dial, composed on DynamoDB, Secrets Manager and the carriers' APIs, for the request and for the queue's worker."""
+"""The dial, composed on DynamoDB, Secrets Manager and the carriers' APIs: for the request and for the dial function."""
 
 from __future__ import annotations
 

@@ -19,11 +19,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CarrierReport:
-    """An authentic report with the ids its path carried. ``message_id`` is the same when a queue delivers it again."""
+    """An authentic report with the ids its path carried. ``message_id`` is the same when a queue delivers it again.
+
+    ``call_id`` is None for a report that names only the carrier's call.
+    """
 
     organization_id: str
     carrier_account_id: str
-    call_id: str
+    call_id: str | None
     message_id: str
     received_at: datetime
     event: CallEvent
@@ -34,6 +37,9 @@ class EventStore(Protocol):
 
     def get(self, organization_id: str, call_id: str) -> Call | None:
         """The call, strongly consistent."""
+
+    def find_by_carrier_call_id(self, organization_id: str, carrier_call_id: str) -> Call | None:
+        """The call that a carrier's call is bound to, as of a moment ago."""
 
     def record_event(self, before: Call, transition: Transition, report: CarrierReport) -> bool:
         """Write the transition and its timeline entry in one transaction.
@@ -68,7 +74,7 @@ class ApplyCarrierEventUseCase:
     def apply(self, report: CarrierReport) -> Verdict:
         """Merge the report into its call and keep it; returns what was done with it."""
         while True:
-            call = self.calls.get(report.organization_id, report.call_id)
+            call = self._find(report)
             if call is None:
                 logger.warning("event_for_unknown_call", extra={"call_id": report.call_id})
                 return Verdict.FOREIGN
@@ -86,6 +92,13 @@ class ApplyCarrierEventUseCase:
         if transition.verdict is not Verdict.FOREIGN:
             self.follow_up(after, report)
         return transition.verdict
+
+    def _find(self, report: CarrierReport) -> Call | None:
+        if report.call_id is not None:
+            return self.calls.get(report.organization_id, report.call_id)
+        names = (report.event.carrier_call_id, report.event.other_carrier_call_id)
+        found = (self.calls.find_by_carrier_call_id(report.organization_id, name) for name in names if name is not None)
+        return next((call for call in found if call is not None), None)
 
     def _transition(self, call: Call, report: CarrierReport) -> Transition:
         if call.carrier_account_id != report.carrier_account_id:
