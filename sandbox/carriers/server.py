@@ -13,9 +13,10 @@ Nothing of what a carrier does is here. To add a carrier `name`:
    without a plus), `clock.CallTimeline` for a call's own time, `placing.SpoiledPlacing` for the scenarios that spoil a
    create request, `line.Line` for waiting and everything that breaks into it, `callee.wait_for_answer` for the ringing,
    `delivery.DeliveryOrder` for how events may arrive, `webhooks.WebhookClient` for one journaled request to the
-   application, `background.Background` for what runs beside requests and ends with a reset, `documents` and
-   `conversations` (with a `session.CallSession` of the carrier's) where TwiML or its sockets are spoken.
-5. Tests give accounts as `SimulatedCarriers(accounts={"<name>": [{…}]})`, the command line as a file (`--accounts`).
+   application, `background.Background` for what runs beside requests and ends with a reset, `rate_limit.RateLimit`
+   where too many requests are refused, `documents` and `conversations` (with a `session.CallSession` of the carrier's)
+   where TwiML or its sockets are spoken.
+5. Tests give accounts as `SimulatedCarriers({"<name>": [{…}]})`, the command line as a file (`--accounts`).
 """
 
 import json

@@ -110,6 +110,14 @@ class Caller:
 
 
 @pytest.fixture
+def slowly(carriers: SimulatedCarriers) -> Iterator[None]:
+    """Let a call ring for as long as a test needs: TeXML rings for two minutes at most."""
+    requests.post(f"{carriers.url}/_speed", json={"speed": 10}, timeout=5)
+    yield
+    requests.post(f"{carriers.url}/_speed", json={"speed": 100}, timeout=5)
+
+
+@pytest.fixture
 def caller(carriers: SimulatedCarriers, application: VoiceApplication) -> Caller:
     requests.post(f"{carriers.url}/_reset", timeout=5)
     application.clear()
@@ -325,6 +333,7 @@ def test_what_became_of_a_dial_is_told_to_its_action(caller: Caller, number: str
     assert (form["DialCallStatus"], form["DialCallDuration"]) == (status, seconds)
 
 
+@pytest.mark.usefixtures("slowly")
 def test_a_ringing_call_can_be_ended(caller: Caller) -> None:
     sid = caller.place(to="+15550100103", Timeout=120)
     eventually(lambda: len(caller.application.at("/status")) >= 2)
@@ -332,9 +341,10 @@ def test_a_ringing_call_can_be_ended(caller: Caller) -> None:
     assert caller.callbacks(3)[-1].form["HangupCause"] == "originator_cancel"
 
 
+@pytest.mark.usefixtures("slowly")
 def test_an_ended_call_takes_no_updates_and_a_ringing_one_no_document(caller: Caller) -> None:
     ended = caller.place_and_end(to="+15550100102").sid
-    ringing = caller.place(to="+15550100103")
+    ringing = caller.place(to="+15550100103", Timeout=120)
     for sid, change, code in ((ended, {"status": "completed"}, "90018"), (ringing, {"texml": "<Response/>"}, "90034")):
         with pytest.raises(telnyx.UnprocessableEntityError) as refusal:
             caller.calls.update(sid, account_sid=ACCOUNT_SID, **change)  # type: ignore[arg-type]
