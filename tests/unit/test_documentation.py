@@ -6,12 +6,17 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from dialplane.dialects.registry import answers_of
 from dialplane.domain import errors
 from dialplane.domain.errors import DialplaneError
+from dialplane.domain.instructions import Engine
+from dialplane.domain.statuses import CallerNumberReason, CallStatus
 from dialplane.runtime.problems import status_of
+from tests.fakes.arrivals import ERRORS
 
 ROOT = Path(__file__).parents[2]
 # What a reader of the repository sees; a fresh clone has exactly these.
@@ -37,6 +42,36 @@ def test_every_error_code_is_in_the_catalogue_with_its_status(error_type: type[D
 def test_the_catalogue_has_no_code_that_is_gone() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/errors.md").read_text(), re.MULTILINE)
     assert set(rows) == {each.code for each in _concrete(DialplaneError)} | {"internal_error"}
+
+
+_IN_DIALECTS = {
+    code: dict(zip(("klen", "hms", "elevenlabs_tester"), cells, strict=True))
+    for code, *cells in re.findall(
+        r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$",
+        (ROOT / "docs/errors.md").read_text().split("## In each dialect's words")[1],
+        re.MULTILINE,
+    )
+}
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.code)
+@pytest.mark.parametrize("dialect", ["klen", "hms", "elevenlabs_tester"])
+def test_the_catalogue_says_what_a_dialect_makes_of_an_error(dialect: str, error: DialplaneError) -> None:
+    said = _IN_DIALECTS.get(error.code, {}).get(dialect, "·").replace("<field>", "x").split()
+    canonical = status_of(error)
+    reply = answers_of(dialect).refused(error, status=canonical, request_id="request")
+    assert reply is not None
+    assert reply.status == (canonical if said == ["·"] else int(said[0].rstrip(";")))
+    if dialect == "klen":
+        code = error.code if said == ["·"] else said[1].strip("`;")
+        assert reply.document["error"] == code
+    if dialect == "hms":
+        assert reply.document["code"] == error.code
+
+
+def test_the_glossary_has_every_status_and_every_reason_for_a_number() -> None:
+    words = set(re.findall(r"`(\w+)`", (ROOT / "docs/glossary.md").read_text()))
+    assert {*CallStatus, *CallerNumberReason, *get_args(Engine)} <= words
 
 
 @pytest.mark.parametrize("document", MARKDOWN, ids=str)
