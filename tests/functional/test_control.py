@@ -36,7 +36,7 @@ REALTIME = json.dumps({"llm_config": {"provider": "xai_realtime"}})
 
 def a_call(world: World, status: CallStatus = CallStatus.IN_PROGRESS, **facts: Any) -> Call:
     """A call of the demo organization that its carrier has, in this state."""
-    ringing, _, _ = event_world.calls()
+    (ringing,) = (call for call in event_world.calls() if call.id == event_world.RINGING_CALL_ID)
     call_id = new_id("call")
     (account,) = (
         each for each in world.stack.provision.entities(world.demo.organization_id) if isinstance(each, CarrierAccount)

@@ -43,9 +43,9 @@ class Shelf:
         self.ids = [call.id for call in self.calls]
 
     def _put(self, world: World, index: int) -> Call:
-        ringing, _, settled = event_world.calls()
         kind = index % 3
-        base = settled if kind == 0 else ringing
+        base_id = event_world.SETTLED_CALL_ID if kind == 0 else event_world.RINGING_CALL_ID
+        (base,) = (call for call in event_world.calls() if call.id == base_id)
         world.clock.sleep(60)
         call = replace(
             base,
