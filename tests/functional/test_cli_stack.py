@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import boto3
@@ -57,6 +59,38 @@ def test_the_stack_is_found_by_its_option_and_by_its_variable() -> None:
     shown = run("admin", "organization", "show", organization, "--json", DIALPLANE_STACK=NAME)
 
     assert json.loads(shown.stdout)["name"] == "Acme"
+
+
+def test_a_customer_of_every_kind_of_call_is_set_up_by_commands_alone(tmp_path: Path) -> None:
+    (tmp_path / "prompt.txt").write_text("Remind {{ name }}.")
+    (tmp_path / "tts.json").write_text('{"provider": "elevenlabs", "speed": 1.1}')
+
+    def admin(*arguments: str, **environment: str) -> Any:
+        finished = run("admin", *arguments, "--json", DIALPLANE_STACK=NAME, **environment)
+        assert finished.returncode == 0, finished.stderr
+        return json.loads(finished.stdout)
+
+    organization = admin("organization", "create", "Acme")["id"]
+    on = ("--organization", organization)
+    prompt = ("--prompt-file", str(tmp_path / "prompt.txt"), "--public-id", "reminder")
+    models = ("--llm-config", '{"provider": "openai"}', "--stt-config", '{"provider": "x"}')
+    speaker = ("assistant", "put", "7", *on, "--name", "Reminder", "--welcome-message", "Hello.")
+    assistant = admin(*speaker, *prompt, *models, "--tts-config", f"@{tmp_path / 'tts.json'}")
+    base = ("--base-assistant", "7", "--engine-url", "wss://flows.example.test")
+    flow = admin("flow", "put", "3", *on, "--name", "Intake", *base)
+    secret = {"TWILIO_ACCOUNT_SID": "AC" + "a" * 32, "TWILIO_AUTH_TOKEN": "not-to-be-printed"}
+    account = admin("carrier-account", "create", *on, "--calls-per-second", "5", **secret)["id"]
+    number = admin("number", "put", "+15551112222", *on, "--carrier-account", account, "--flow", "3", "--not-in-pool")
+    key = admin("key", "create", *on, "--name", "CI", "--dialect", "klen", "--calls-per-minute", "60")
+    updated = admin("organization", "update", organization, "--default-assistant", "7", "--country", "NL")
+
+    shown = admin("organization", "show", organization)
+
+    assert (shown["assistants"], shown["flows"], shown["numbers"]) == ([assistant], [flow], [number])
+    assert (assistant["prompt"], assistant["tts_config"]["speed"]) == ("Remind {{ name }}.", 1.1)
+    assert shown["keys"][0]["calls_per_minute_max"] == key["calls_per_minute_max"] == 60
+    assert (shown["default_assistant_id"], shown["allowed_countries"]) == (7, updated["allowed_countries"])
+    assert not any(each in json.dumps(shown) for each in (key["key"], "not-to-be-printed"))
 
 
 def test_a_stack_that_is_not_there_is_one_sentence_on_stderr_and_exit_code_1() -> None:
