@@ -167,8 +167,7 @@ def test_an_ended_call_whose_duration_was_lost_waits_for_the_carriers_record(wor
     sid = world.call(call.id).carrier_call_id
     assert sid is not None
     world.carrier.records[sid] = record(call, "completed", sid=sid, duration=61)
-    tick(world)  # brings the duration; the workflow has had its one execution, so the next tick settles
-    assert tick(world)["settled"] == 1
+    tick(world)  # brings the duration, and with it there is something for the workflow to do
     assert shown(world, call) == ("completed", "hang_up", "0.060000")
 
 

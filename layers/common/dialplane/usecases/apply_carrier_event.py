@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from dialplane.domain.calls import Call, CallEvent, Transition, apply_event
+from dialplane.domain.calls import Call, CallEvent, Transition, apply_event, settlement_charge
 from dialplane.domain.statuses import Verdict
 
 logger = logging.getLogger(__name__)
@@ -86,8 +86,10 @@ class ApplyCarrierEventUseCase:
             "carrier_event",
             extra={"call_id": after.id, "verdict": transition.verdict.value, "status": after.status.value},
         )
-        # Not only on the event that ended the call: its first completion may have failed to start.
-        if after.status.is_terminal and after.is_open:
+        # Not only on the event that ended the call: some carriers state what it costs in a later one, and the first
+        # completion may have failed to start. It is started by name, so only once: with nothing to charge by, it
+        # would find facts missing and leave the call to the reconciler.
+        if after.status.is_terminal and after.is_open and settlement_charge(after) is not None:
             self.start_completion(after)
         if transition.verdict is not Verdict.FOREIGN:
             self.follow_up(after, report)
