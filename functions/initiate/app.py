@@ -139,7 +139,6 @@ def build(
         dialing=build_dialing(settings, client, now=now, sleep=sleep),
         enqueue_dial=enqueue_dial,
         now=now,
-        sleep=sleep,
     )
     return InitiateEndpoint(use_case, SessionStore(client, tables), now)
 

@@ -15,7 +15,7 @@ from dialplane.domain.carrier import DialRequest
 from dialplane.dynamodb.pacing import PaceStore
 from tests.fakes.moto_dynamodb import FaultInjector, empty_table, stored_items
 from tests.fakes.world import TWILIO_SECRET, World
-from tests.functional.expectations import a_key, an_assistant, an_organization, assert_problem, unchanged
+from tests.functional.expectations import a_key, an_assistant, an_organization, assert_problem, stored_call, unchanged
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 DESTINATION = "+15559876543"
@@ -104,6 +104,41 @@ def test_the_last_turn_within_two_seconds_is_waited_for(world: World) -> None:
     assert asked[0][1] - began == timedelta(seconds=2)
 
 
+def test_a_key_that_is_over_its_limit_takes_no_turn(world: World) -> None:
+    key, (number,) = a_paced_caller(world, 1)
+    organization_id = PresentedKey.parse(key).organization_id
+    limited = world.stack.provision.create_key(organization_id, name="Limited", calls_per_minute_max=1).text
+    assert dial(world, limited, number) == 200
+    world.clock.sleep(1)
+    began = world.clock.now()
+    assert [dial(world, limited, number) for _ in range(5)] == [429] * 5
+    assert dial(world, key, number) == 200
+    assert world.clock.now() == began
+
+
+def test_queued_dials_keep_the_pace_when_they_are_dialled(world: World) -> None:
+    key, (number,) = a_paced_caller(world, 1)
+    asked = dial_moments(world)
+    for _ in range(4):
+        reply = world.post("/calls", {"phone_number": DESTINATION, "agent_id": 1}, key=key)
+        assert reply.status == 200, reply.body
+    world.dial_queued()
+    assert [caller for caller, _ in asked] == [number] * 4
+    assert min(later - earlier for (_, earlier), (_, later) in pairwise(asked)) >= timedelta(seconds=1)
+
+
+def test_a_turn_that_comes_after_the_dial_window_releases_the_hold_and_dials_nobody(world: World) -> None:
+    key, (number,) = a_paced_caller(world, 1)
+    account = account_of(world, key, number)
+    reply = world.post("/calls", {"phone_number": DESTINATION, "agent_id": 1}, key=key)
+    for _ in range(7):
+        reserve(world, account, now=world.clock.now(), waits_seconds=9.0)
+    asked = dial_moments(world)
+    world.dial_queued()
+    call = stored_call(world, account.organization_id, reply.json["call_id"])
+    assert (asked, call.dial_error, call.is_open) == ([], "rate_limited:carrier_rate_reached", False)
+
+
 def test_accounts_do_not_wait_for_one_another(world: World) -> None:
     key, (first, second) = a_paced_caller(world, 1, 1)
     other_key, (others,) = a_paced_caller(world, 1)
@@ -148,7 +183,7 @@ def test_an_account_without_a_rate_costs_no_request_and_no_wait(world: World) ->
         asked[number] = injector.operations
     writes = {number: [name for name in names if name != "BatchGetItem"] for number, names in asked.items()}
     assert writes[free] == ["TransactWriteItems", "UpdateItem"]  # the commit, the carrier's answer
-    assert writes[paced] == ["UpdateItem", *writes[free]]
+    assert writes[paced] == ["GetItem", "TransactWriteItems", "UpdateItem", "UpdateItem"]
 
 
 # ---- the moments themselves, where threads and lost replies meet ----------------------------------------------------

@@ -379,6 +379,7 @@ def admit(command: InitiateCall, facts: Facts, decision: Decision, *, call_id: s
     assert organization is not None
     assert key is not None
     flow = plan.resolution.flow if plan.resolution is not None else None
+    account = facts.carrier_accounts.get(plan.caller_number.carrier_account_id)
     parameters = {"call_id": call_id} | ({"flow_id": str(flow.id)} if flow is not None else {})
     return Call(
         id=call_id,
@@ -395,6 +396,7 @@ def admit(command: InitiateCall, facts: Facts, decision: Decision, *, call_id: s
         caller_number=plan.caller_number.number,
         caller_number_reason=plan.caller_number_reason,
         carrier_number_id=plan.caller_number.carrier_number_id,
+        carrier_calls_per_second=account.calls_per_second if account is not None else None,
         destination=command.destination.e164,
         carrier=plan.caller_number.carrier,
         carrier_account_id=plan.caller_number.carrier_account_id,

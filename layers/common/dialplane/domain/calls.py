@@ -85,6 +85,7 @@ class Call:
     flow_id: int | None = None
     caller_number_reason: CallerNumberReason | None = None
     carrier_number_id: str | None = None
+    carrier_calls_per_second: int | None = None
     carrier_reply_json: str | None = None
     """The carrier's answer to the dial, for the formats that pass it on."""
     carrier_call_id: str | None = None

@@ -25,6 +25,13 @@ class PaceStore:
     client: AwsClient
     tables: Tables
 
+    def next_moment(self, organization_id: str, carrier_account_id: str) -> datetime | None:
+        """The account's next free moment, not taken; None when it has never had to wait, or not for long."""
+        key = carrier_account_usage_key(organization_id, carrier_account_id)
+        request = {"TableName": self.tables.usage, "Key": key.attributes, "ConsistentRead": True}
+        item = self.client.call("dynamodb", "GetItem", request).get("Item")
+        return _EPOCH + plain(item["next_at"]) * _MICROSECOND if item else None
+
     def reserve(
         self, organization_id: str, carrier_account_id: str, *, calls_per_second: int, now: datetime, until: datetime
     ) -> datetime | None:

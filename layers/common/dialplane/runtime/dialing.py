@@ -10,6 +10,7 @@ from dialplane.carriers.contract import CarrierApi
 from dialplane.carriers.registry import open_carrier
 from dialplane.domain.errors import CarrierUnavailable
 from dialplane.dynamodb.calls import CallStore
+from dialplane.dynamodb.pacing import PaceStore
 from dialplane.dynamodb.settlements import SettlementStore
 from dialplane.runtime.callback_urls import callback_urls
 from dialplane.runtime.carrier_accounts import CarrierAccounts
@@ -21,7 +22,7 @@ def build_dialing(
     settings: Settings, client: AwsClient, *, now: Callable[[], datetime], sleep: Callable[[float], None]
 ) -> DialCallUseCase:
     """The use case that dials admitted calls."""
-    tables = settings.tables("calls", "wallets", "destinations")
+    tables = settings.tables("calls", "wallets", "destinations", "usage")
     accounts = CarrierAccounts(client, settings.text("CARRIER_SECRETS_PREFIX"))
     base_url = settings.public_base_url
 
@@ -35,6 +36,7 @@ def build_dialing(
 
     return DialCallUseCase(
         calls=CallStore(client, tables),
+        paces=PaceStore(client, tables),
         settlements=SettlementStore(client, tables),
         open_carrier=carrier_of,
         callback_urls=lambda call: callback_urls(base_url, call),

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 CARRIER_TIMEOUT = timedelta(seconds=5)
 _RATE_LIMIT_BACKOFF_SECONDS = 0.5
+# What waking up from the wait for a turn may take.
+_TURN_MARGIN = timedelta(milliseconds=100)
 
 
 class DialStore(Protocol):
@@ -39,6 +41,15 @@ class DialStore(Protocol):
 
     def record_unknown(self, call: Call, *, at: datetime, next_check_at: datetime) -> Call:
         """Mark the call unconfirmed, unless a callback has proved it placed."""
+
+
+class PaceStore(Protocol):
+    """Where the moments are handed out at which carrier accounts may be asked for a call."""
+
+    def reserve(
+        self, organization_id: str, carrier_account_id: str, *, calls_per_second: int, now: datetime, until: datetime
+    ) -> datetime | None:
+        """The account's next free moment, taken, or None when it is later than ``until``; then nothing is taken."""
 
 
 class Carrier(Protocol):
@@ -59,6 +70,7 @@ class DialCallUseCase:
     """Dials admitted calls."""
 
     calls: DialStore
+    paces: PaceStore
     settlements: SettlementStore
     open_carrier: OpenCarrier
     callback_urls: CallbackUrls
@@ -116,6 +128,10 @@ class DialCallUseCase:
         )
         backoff = _RATE_LIMIT_BACKOFF_SECONDS
         while True:
+            if not self._wait_for_turn(call):
+                return Rejected(
+                    cause="rate_limited", code="carrier_rate_reached", message="No turn in the dial window."
+                )
             # The fence: after the window whoever removed this number, paused or stopped us may rely on silence.
             if self.now() + CARRIER_TIMEOUT >= call.dial_deadline:
                 return Rejected(cause="rate_limited", code="dial_window_over", message="The dial window has closed.")
@@ -127,6 +143,27 @@ class DialCallUseCase:
                 return outcome
             self.sleep(wait.total_seconds())
             backoff *= 2
+
+    def _wait_for_turn(self, call: Call) -> bool:
+        """Keep to the carrier account's rate; False when its turn would come too late, or cannot be had."""
+        if call.carrier_calls_per_second is None:
+            return True
+        now = self.now()
+        try:
+            moment = self.paces.reserve(
+                call.organization_id,
+                call.carrier_account_id,
+                calls_per_second=call.carrier_calls_per_second,
+                now=now,
+                until=call.dial_deadline - CARRIER_TIMEOUT - _TURN_MARGIN,
+            )
+        except Exception:
+            # Nobody has been asked yet, so this refusal is certain.
+            logger.exception("turn_not_taken", extra={"call_id": call.id})
+            return False
+        if moment is not None and moment > now:
+            self.sleep((moment - now).total_seconds())
+        return moment is not None
 
     def _record(self, call: Call, outcome: CreateOutcome) -> Call:
         at = self.now()

@@ -64,12 +64,10 @@ class AdmissionStore(Protocol):
 
 
 class PaceStore(Protocol):
-    """Where the moments are handed out at which carrier accounts may be asked for a call."""
+    """Where it is known when carrier accounts may be asked for their next call."""
 
-    def reserve(
-        self, organization_id: str, carrier_account_id: str, *, calls_per_second: int, now: datetime, until: datetime
-    ) -> datetime | None:
-        """The account's next free moment, taken, or None when it is later than ``until``; then nothing is taken."""
+    def next_moment(self, organization_id: str, carrier_account_id: str) -> datetime | None:
+        """The account's next free moment, not taken; None when it is free now."""
 
 
 EnqueueDial = Callable[[Call], None]
@@ -93,7 +91,6 @@ class InitiateCallUseCase:
     dialing: DialCallUseCase
     enqueue_dial: EnqueueDial
     now: Callable[[], datetime]
-    sleep: Callable[[float], None]
 
     def initiate(self, command: InitiateCall, *, waits_for_carrier: bool = True) -> Initiated:
         """Place the call that the command asks for.
@@ -113,7 +110,7 @@ class InitiateCallUseCase:
         number = decision.plan.caller_number
         # The account is opened before anything is held: missing credentials must not leave a trace.
         carrier = self._open_carrier(command, number)
-        self._wait_for_turn(facts.carrier_accounts.get(number.carrier_account_id))
+        self._check_pace(facts.carrier_accounts.get(number.carrier_account_id))
         call = admit(command, facts, decision, call_id=new_id("call"), now=self.now())
         earlier = self.admissions.commit(call, facts, command.idempotency_key)
         if earlier is not None:
@@ -158,22 +155,13 @@ class InitiateCallUseCase:
                 raise SetupMissing(["carrier account"]) from error
             raise
 
-    def _wait_for_turn(self, account: CarrierAccount | None) -> None:
-        """Keep to the carrier account's rate. Raises CarrierRateReached when that would take too long."""
+    def _check_pace(self, account: CarrierAccount | None) -> None:
+        """Refuse early what would wait long for its carrier. The turn itself is taken by the dial, which happens."""
         if account is None or account.calls_per_second is None:
             return
-        now = self.now()
-        moment = self.paces.reserve(
-            account.organization_id,
-            account.id,
-            calls_per_second=account.calls_per_second,
-            now=now,
-            until=now + _TURN_WAIT_MAX,
-        )
-        if moment is None:
+        moment = self.paces.next_moment(account.organization_id, account.id)
+        if moment is not None and moment > self.now() + _TURN_WAIT_MAX:
             raise CarrierRateReached(account.calls_per_second)
-        if moment > now:
-            self.sleep((moment - now).total_seconds())
 
     def _leave_to_queue(self, call: Call) -> Call:
         try:
