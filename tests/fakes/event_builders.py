@@ -1,6 +1,6 @@
 """Events as AWS sends them: HTTP API (payload format 2.0), SQS, the call-completion task, the scheduler.
 
-The ids, keys and tokens are those of `event_world`; Twilio's signatures hold for its PUBLIC_BASE_URL.
+The ids and keys are those of `event_world`. What carriers send is in `event_carriers`.
 """
 
 from __future__ import annotations
@@ -12,18 +12,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from twilio.request_validator import RequestValidator
-
 from dialplane.domain.accounts import PresentedKey
-from dialplane.domain.times import to_text
 from tests.fakes import event_world as world
 
 _HOST = world.PUBLIC_BASE_URL.removeprefix("https://")
 _AT = world.CREATED_AT
-_FORM = "application/x-www-form-urlencoded; charset=UTF-8"
 
 
-def _http(
+def http(
     route: str,
     *,
     headers: Mapping[str, str],
@@ -91,7 +87,7 @@ def api(
     text = body if body is None or isinstance(body, str) else json.dumps(body, ensure_ascii=False)
     own = {"authorization": f"Bearer {key.text}"} if key is not None else {}
     content = {"content-type": "application/json"} if text is not None else {}
-    return _http(route, headers={**content, **own, **(headers or {})}, body=text, parameters=parameters, query=query)
+    return http(route, headers={**content, **own, **(headers or {})}, body=text, parameters=parameters, query=query)
 
 
 def initiate(body: Any, **how: Any) -> dict[str, Any]:
@@ -99,67 +95,13 @@ def initiate(body: Any, **how: Any) -> dict[str, Any]:
     return api("POST /calls/initiate", body=body, **how)
 
 
-def twilio(
-    kind: str,
-    status: str,
-    *,
-    call_id: str = world.RINGING_CALL_ID,
-    token: str = world.AUTH_TOKEN,
-    facts: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """A request of Twilio's about one of the world's calls, signed with ``token``."""
-    form = _form(status, call_id) | dict(facts or {})
-    ids = {
-        "carrier": "twilio",
-        "organization_id": world.ORGANIZATION_ID,
-        "carrier_account_id": world.CARRIER_ACCOUNT_ID,
-        "call_id": call_id,
-    }
-    url = f"{world.PUBLIC_BASE_URL}/{kind}/{'/'.join(ids.values())}"
-    # The token of one delivery is the same in its repetitions, and so are the event and the signature.
-    delivery = hashlib.sha256(json.dumps(form).encode()).hexdigest()
-    headers = {
-        "content-type": _FORM,
-        "user-agent": "TwilioProxy/1.1",
-        "x-twilio-signature": RequestValidator(token).compute_signature(url, form),
-        "i-twilio-idempotency-token": f"{delivery[:8]}-{delivery[8:12]}-4{delivery[13:16]}-8{delivery[17:20]}-"
-        f"{delivery[20:32]}",
-    }
-    route = f"POST /{kind}/{{carrier}}/{{organization_id}}/{{carrier_account_id}}/{{call_id}}"
-    body = base64.b64encode(urlencode(form).encode()).decode()
-    return _http(route, headers=headers, body=body, is_base64=True, parameters=ids)
+def nowhere() -> dict[str, Any]:
+    """A request for a path that no route has."""
+    event = api("GET /nowhere")
+    return event | {"routeKey": "$default", "requestContext": event["requestContext"] | {"routeKey": "$default"}}
 
 
-def _form(status: str, call_id: str) -> dict[str, str]:
-    """The parameters that every request of Twilio's about a call carries."""
-    return {
-        "AccountSid": world.ACCOUNT_SID,
-        "ApiVersion": "2010-04-01",
-        "CallSid": world.CARRIER_CALL_IDS.get(call_id, f"CA{9:032x}"),
-        "CallStatus": status,
-        "Called": world.DESTINATION,
-        "Caller": world.CALLER_NUMBER,
-        "Direction": "outbound-api",
-        "From": world.CALLER_NUMBER,
-        "To": world.DESTINATION,
-    }
-
-
-def progress(sequence: int, **facts: str) -> dict[str, str]:
-    """What a status callback adds to them."""
-    return {
-        "CallbackSource": "call-progress-events",
-        "SequenceNumber": str(sequence),
-        "Timestamp": f"Wed, 20 Nov 2024 09:01:{sequence:02d} +0000",
-        **facts,
-    }
-
-
-ENDED = {"CallDuration": "61", "Duration": "2", "SipResponseCode": "200"}
-"""What the last status callback of an answered call says."""
-
-
-def records(*bodies: str) -> dict[str, Any]:
+def records(*bodies: str, queue: str = "CarrierEventsQueue") -> dict[str, Any]:
     """A batch of these message bodies: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html"""
     sent = str(int(_AT.timestamp() * 1000))
     return {
@@ -171,13 +113,13 @@ def records(*bodies: str) -> dict[str, Any]:
                 "attributes": {
                     "ApproximateReceiveCount": "1",
                     "SentTimestamp": sent,
-                    "SenderId": "AROAEXAMPLEEXAMPLE:dialplane-StatusWebhookFunction",
+                    "SenderId": "AROAEXAMPLEEXAMPLE:dialplane",
                     "ApproximateFirstReceiveTimestamp": sent,
                 },
                 "messageAttributes": {},
                 "md5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
                 "eventSource": "aws:sqs",
-                "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:dialplane-CarrierEventsQueue",
+                "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:dialplane-{queue}",
                 "awsRegion": "us-east-1",
             }
             for number, body in enumerate(bodies, 1)
@@ -185,22 +127,10 @@ def records(*bodies: str) -> dict[str, Any]:
     }
 
 
-def message(status: str, sequence: int, **facts: str) -> str:
-    """A report about the ringing call as the webhook queues it."""
-    ids = _form(status, world.RINGING_CALL_ID)
-    fields = {name: ids[name] for name in ("CallSid", "AccountSid", "CallStatus")}
-    return json.dumps(
-        {
-            "carrier": "twilio",
-            "organization_id": world.ORGANIZATION_ID,
-            "carrier_account_id": world.CARRIER_ACCOUNT_ID,
-            "call_id": world.RINGING_CALL_ID,
-            "source": "callback",
-            "received_at": to_text(_AT.replace(minute=1, second=sequence)),
-            "fields": fields | progress(sequence, **facts),
-        },
-        separators=(",", ":"),
-    )
+def dial(call_id: str) -> dict[str, Any]:
+    """The one message that asks for the dial of a call."""
+    body = json.dumps({"organization_id": world.ORGANIZATION_ID, "call_id": call_id})
+    return records(body, queue="DialsQueue")
 
 
 def completion(call_id: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the functions that get the files of `events/` need of an AWS: tables, queue, state machine, under fixed names.
+"""What the functions that get the files of `events/` need of an AWS and of carriers, under fixed names.
 
 The names are those of `event_files.ENVIRONMENT`. Knows no emulator: a session leads to one, wherever it listens.
 """
@@ -7,60 +7,97 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
+from urllib.request import Request, urlopen
 
 import boto3
 
 from dialplane.aws.boto import BotoAwsClient
+from dialplane.aws.client import AwsClient
 from dialplane.carriers.twilio.api import TwilioApi
 from dialplane.domain.carrier import DialRequest, Placed
 from dialplane.domain.instructions import Instructions
-from dialplane.dynamodb.tables import Tables
+from dialplane.dynamodb.tables import Key, Tables
+from sandbox.carriers.embedded import SimulatedCarriers
 from tests.fakes import event_world
 from tests.fakes.event_files import ENVIRONMENT
 from tests.fakes.template import create_tables
 
-# Simulated seconds per second of a carrier that is to keep its calls queued.
+# Simulated seconds per second of carriers that are to keep their calls as they are.
 STILL = 0.001
 NOWHERE = "http://127.0.0.1:9"
+
+Items = dict[str, dict[Key, dict[str, Any]]]
+"""The items of every table."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventStack:
-    """The resources, on whatever AWS the session they were made with talks to."""
+    """The resources, on whatever AWS the session they were made with talks to, and the world as it is at the start."""
 
     aws: BotoAwsClient
     tables: Tables
     queue_url: str
+    dials_queue_url: str
+    world: Items
 
     @classmethod
-    def create(cls, session: boto3.Session) -> Self:
-        """Create everything, with the template's own tables. The workflow is one that ends at once."""
-        tables = create_tables(session, "dialplane-events")
-        queue = session.client("sqs").create_queue(QueueName=ENVIRONMENT["CARRIER_EVENTS_QUEUE_URL"].split("/")[-1])
+    def create(cls, session: boto3.Session, *, carrier_url: str) -> Self:
+        """Create everything, with the template's own tables and `event_world` in them. The workflow ends at once.
+
+        ``carrier_url`` is where functions reach the carriers.
+        """
+        aws, tables = BotoAwsClient(session), create_tables(session, "dialplane-events")
+        reports, dials = (
+            session.client("sqs").create_queue(QueueName=ENVIRONMENT[name].split("/")[-1])["QueueUrl"]
+            for name in ("CARRIER_EVENTS_QUEUE_URL", "DIALS_QUEUE_URL")
+        )
         session.client("stepfunctions").create_state_machine(
             name=ENVIRONMENT["CALL_COMPLETION_STATE_MACHINE_ARN"].split(":")[-1],
             definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
             roleArn="arn:aws:iam::000000000000:role/test",
         )
-        return cls(BotoAwsClient(session), tables, queue["QueueUrl"])
+        event_world.fill(aws, tables, carrier_url=carrier_url)
+        return cls(aws, tables, reports, dials, items_of(aws, tables))
 
-    def refill(self, carrier_url: str) -> None:
-        """Start over: the tables as `event_world` has them, the queue empty."""
-        event_world.empty(self.aws, self.tables)
-        event_world.fill(self.aws, self.tables, carrier_url=carrier_url)
-        self.aws.call("sqs", "PurgeQueue", {"QueueUrl": self.queue_url})
+    def refill(self) -> None:
+        """Start over: the tables as `event_world` has them, the queues empty."""
+        for table, there in items_of(self.aws, self.tables).items():
+            wanted = self.world[table]
+            for key in there.keys() - wanted.keys():
+                self.aws.call("dynamodb", "DeleteItem", {"TableName": table, "Key": key.attributes})
+            for key, item in wanted.items():
+                if there.get(key) != item:
+                    self.aws.call("dynamodb", "PutItem", {"TableName": table, "Item": item})
+        for queue_url in (self.queue_url, self.dials_queue_url):
+            self.aws.call("sqs", "PurgeQueue", {"QueueUrl": queue_url})
 
 
-def take_the_first_place(carrier_url: str) -> None:
-    """Place the one call that a carrier with the speed STILL takes in its first second.
+def items_of(aws: AwsClient, tables: Tables) -> Items:
+    """Every item of every table."""
+    found: Items = {}
+    for name in Tables.__dataclass_fields__:
+        table = getattr(tables, name)
+        items = aws.call("dynamodb", "Scan", {"TableName": table})["Items"]
+        found[table] = {Key.of(item): item for item in items}
+    return found
+
+
+def simulated_carriers(host: str = "127.0.0.1") -> SimulatedCarriers:
+    """Every carrier, with the accounts of the world's first organization."""
+    return SimulatedCarriers(event_world.SERVED, speed=STILL, host=host)
+
+
+def reset_carriers(url: str) -> None:
+    """Let the carriers forget every call, and Twilio take one: the one that it takes in its first second.
 
     What comes later stays queued, so that nobody is sent to the examples' own, public address.
     """
-    twilio = TwilioApi(event_world.ACCOUNT_SID, event_world.AUTH_TOKEN, base_url=carrier_url)
+    urlopen(Request(f"{url}/_reset", method="POST"), timeout=10).close()  # noqa: S310 - an address of our own
+    twilio = TwilioApi(event_world.ACCOUNT_SID, event_world.AUTH_TOKEN, base_url=url)
     first = DialRequest(
         call_id="call_first",
-        destination="+15550100101",
+        destination=event_world.QUIET_DESTINATION,
         caller_number=event_world.CALLER_NUMBER,
         instructions_url=NOWHERE,
         status_url=NOWHERE,
