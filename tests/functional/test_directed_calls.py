@@ -310,3 +310,95 @@ def test_a_report_signed_for_another_call_is_refused_at_this_ones_address(world:
     customer.reports("call.answered", client_state=state, answer=403)
     world.drain()
     assert customer.call.status is CallStatus.QUEUED
+
+
+# ---- engines that were connected with the dial ----------------------------------------------------------------------
+
+ENGINE_GONE = [
+    ("relay", "call.conversation.ended"),
+    ("relay", "call.conversation.start_failed"),
+    ("stream", "streaming.stopped"),
+    ("stream", "streaming.failed"),
+]
+
+
+@pytest.mark.parametrize("carrier", ["telnyx", "sip-telnyx"])
+@pytest.mark.parametrize(("engine", "gone"), ENGINE_GONE)
+def test_a_call_ends_with_its_engine_instead_of_in_silence(
+    world: World, telnyx: ScriptedServer, carrier: str, engine: Engine, gone: str
+) -> None:
+    customer = a_customer(world, telnyx, carrier=carrier, engine=engine)
+    telnyx.script = [OK]
+    for event_type in ("call.initiated", "call.answered", gone):
+        customer.reports(event_type)
+        world.drain()
+    assert commands(telnyx) == ["hangup"]
+    assert telnyx.received[0].json == {"command_id": f"{customer.call_id}:hang-up"}
+    assert customer.call.status is CallStatus.IN_PROGRESS, "ended by Telnyx's word and not by our command"
+
+
+@pytest.mark.parametrize(("engine", "gone"), ENGINE_GONE)
+def test_the_duplicate_twin_hangs_up_under_the_same_name(
+    world: World, telnyx: ScriptedServer, engine: Engine, gone: str
+) -> None:
+    customer = a_customer(world, telnyx, engine=engine)
+    customer.reports("call.answered")
+    world.drain()
+    telnyx.script = [OK, OVER]
+    for _ in range(2):
+        customer.reports(gone)
+        world.drain()
+    assert [request.json for request in telnyx.received] == [{"command_id": f"{customer.call_id}:hang-up"}] * 2
+
+
+@pytest.mark.parametrize(("engine", "gone"), ENGINE_GONE)
+def test_the_out_of_order_twin_hangs_up_before_the_answer_and_never_after_the_end(
+    world: World, telnyx: ScriptedServer, engine: Engine, gone: str
+) -> None:
+    early, late = a_customer(world, telnyx, engine=engine), a_customer(world, telnyx, engine=engine)
+    telnyx.script = [OK]
+    early.reports(gone)
+    early.reports("call.answered")
+    world.drain()
+    assert commands(telnyx) == ["hangup"]
+    late.reports("call.answered")
+    late.reports("call.hangup", hangup_cause="normal_clearing", hangup_source="callee")
+    late.reports(gone)
+    world.drain()
+    assert commands(telnyx) == ["hangup"]
+    assert late.call.status is CallStatus.COMPLETED
+
+
+@pytest.mark.parametrize(("engine", "gone"), ENGINE_GONE)
+def test_an_engine_that_a_transfer_put_an_end_to_does_not_end_the_call(
+    world: World, telnyx: ScriptedServer, engine: Engine, gone: str
+) -> None:
+    customer = a_customer(world, telnyx, engine=engine)
+    customer.reports("call.answered")
+    customer.reports(gone, client_state=b64encode(b"transfer").decode())
+    world.drain()
+    assert telnyx.received == []
+
+
+def test_an_engine_of_another_carrier_call_ends_nothing(world: World, telnyx: ScriptedServer) -> None:
+    customer = a_customer(world, telnyx, engine="relay")
+    customer.reports("call.answered")
+    customer.reports("call.conversation.ended", call_control_id="v3:another")
+    world.drain()
+    assert telnyx.received == []
+
+
+def test_a_hang_up_after_an_engine_that_is_not_taken_comes_again_with_its_message(
+    world: World, telnyx: ScriptedServer
+) -> None:
+    customer = a_customer(world, telnyx, engine="relay")
+    customer.reports("call.answered")
+    world.drain()
+    customer.reports("call.conversation.ended")
+    record = customer.delivery()
+    telnyx.script = [LOST, Reply(500)]
+    with pytest.raises(CarrierUnavailable):
+        customer.deliver(record)
+    telnyx.script = [OK]
+    assert customer.deliver(record) == "duplicate"
+    assert commands(telnyx) == ["hangup"] * 3

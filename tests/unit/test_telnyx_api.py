@@ -570,7 +570,13 @@ def test_transferring_is_what_telnyxs_sdk_would_send(server: ScriptedServer, rou
     options = {"sip_auth_username": "ada", "sip_auth_password": "secret"} if route is SIP else {}
     expected = theirs(
         server,
-        lambda sdk: sdk.calls.actions.transfer(CALL_CONTROL_ID, to=to, from_="+15551234567", **options),  # type: ignore[arg-type]
+        lambda sdk: sdk.calls.actions.transfer(
+            CALL_CONTROL_ID,
+            to=to,
+            from_="+15551234567",
+            client_state="dHJhbnNmZXI=",
+            **options,  # type: ignore[arg-type]
+        ),
         OK,
     )
     server.script = [OK, OK]
@@ -580,7 +586,8 @@ def test_transferring_is_what_telnyxs_sdk_would_send(server: ScriptedServer, rou
     spoken, transferred = server.received
     assert spoken.path.endswith("/actions/speak")
     assert spoken.json["payload"] == "<speak>One moment</speak>"
-    assert call_id_of(spoken.json["client_state"]) is None  # the end of these words must not end the call
+    # Neither the end of these words nor that of an engine's connection may end the call from here on.
+    assert [call_id_of(each.json["client_state"]) for each in server.received] == [None, None]
     assert_same_request(transferred, expected)
 
 

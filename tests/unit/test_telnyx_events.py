@@ -204,9 +204,27 @@ def test_no_other_event_brings_a_duration_or_settles_doubts() -> None:
         assert not reported.is_final_record
 
 
-def test_only_the_end_of_a_speech_is_the_end_of_a_speech() -> None:
-    assert an_event("call.speak.ended", status="completed").is_speech_over
-    assert not any(each.is_speech_over for each in (INITIATED, ANSWERED, hangup("normal_clearing"), cost(60), books()))
+@pytest.mark.parametrize(
+    "event_type",
+    [
+        "call.speak.ended",
+        "call.conversation.ended",
+        "call.conversation.start_failed",
+        "streaming.stopped",
+        "streaming.failed",
+    ],
+)
+def test_the_end_of_words_or_of_an_engines_connection_is_the_end_of_the_instructions_and_no_state(
+    event_type: str,
+) -> None:
+    reported = an_event(event_type)
+    assert reported.are_instructions_done
+    assert (reported.status, reported.duration_seconds, reported.is_end_ambiguous) == (None, None, False)
+
+
+def test_nothing_else_is_the_end_of_the_instructions() -> None:
+    others = (INITIATED, ANSWERED, hangup("normal_clearing"), cost(60), books())
+    assert not any(each.are_instructions_done for each in others)
 
 
 def test_times_are_utc_and_never_later_than_their_receipt() -> None:

@@ -218,7 +218,10 @@ def test_a_total_travels_in_one_currency_or_not_at_all() -> None:
         event("call.speak.ended", client_state="dHJhbnNmZXI="),
         event("call.machine.premium.detection.started"),
         event("call.bridged"),
-        event("call.conversation.ended", reason="customer_disconnect"),
+        event("call.conversation.ended", client_state="dHJhbnNmZXI="),
+        event("call.conversation.created"),
+        event("streaming.stopped", client_state="dHJhbnNmZXI="),
+        event("streaming.stopped", client_state=None),
         event("streaming.started"),
         event("message.received"),
         event("call.initiated", direction="incoming"),
@@ -228,6 +231,21 @@ def test_a_total_travels_in_one_currency_or_not_at_all() -> None:
 )
 def test_what_says_nothing_about_an_outbound_call_is_not_applied(body: bytes) -> None:
     assert parse_report(CREDENTIALS, body).fields == {}
+
+
+@pytest.mark.parametrize("event_type", ["call.conversation.ended", "streaming.stopped", "streaming.failed"])
+def test_the_end_of_an_engines_connection_travels_without_anything_that_was_said(event_type: str) -> None:
+    body = event(event_type, reason="ended", messages=[{"content": "My name is"}], stream_url="wss://engine.test")
+    report = parse_report(CREDENTIALS, body)
+    assert report.call_id == CALL_ID
+    assert set(report.fields) == {
+        "id",
+        "event_type",
+        "occurred_at",
+        "call_control_id",
+        "call_leg_id",
+        "connection_id",
+    }
 
 
 def test_an_outgoing_call_is_applied() -> None:

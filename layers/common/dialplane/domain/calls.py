@@ -45,8 +45,8 @@ class CallEvent:
     """True for a ``completed`` in words that this carrier also has for a call that nobody answered."""
     is_final_record: bool = False
     """True when the carrier's books say this: it settles what its reports have left in doubt."""
-    is_speech_over: bool = False
-    """True when the carrier has said what it was commanded to say."""
+    are_instructions_done: bool = False
+    """True when nothing is left of what the carrier was told to do: all is said, or the engine's connection is over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""Direct a call step by step, where its carrier neither asks for the words nor takes them with the dial.
+"""Direct a call step by step, where its carrier fetches no document that it could follow to the end.
 
-Such a call is silent until the carrier is told to speak. Each step follows a report that has been applied, and comes
-again when the report does: every command has a name by which the carrier carries it out once.
+Such a call is silent until the carrier is told to speak, unless an engine was connected with the dial, and is silent
+again once all is said or the engine has gone: nobody but us ends it. Each step follows a report that has been applied,
+and comes again when the report does: every command has a name by which the carrier carries it out once.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ OpenCalls = Callable[[Call], DirectedCalls]
 
 @dataclass(frozen=True, slots=True)
 class DirectCallUseCase:
-    """Directs calls that speak by command."""
+    """Directs calls by commands."""
 
     open_calls: OpenCalls
     answers: AnswerStore
@@ -50,15 +51,17 @@ class DirectCallUseCase:
     check_interval: timedelta
 
     def follow_up(self, call: Call, report: CarrierReport) -> None:
-        """Speak once the callee has answered, hang up once all is said.
+        """Speak once the callee has answered, hang up once the instructions are done.
 
         Raises CarrierUnavailable, for the report to be delivered again, when the call could not even be ended.
         """
-        if call.instructions.engine != "say" or call.status.is_terminal or call.carrier_call_id is None:
+        if call.status.is_terminal or call.carrier_call_id is None:
             return
-        if report.event.is_speech_over:
+        if report.event.are_instructions_done:
             self._hang_up(call, call.carrier_call_id)
-        elif report.event.status is CallStatus.IN_PROGRESS and call.instructions_served_at is None:
+            return
+        is_answer = report.event.status is CallStatus.IN_PROGRESS
+        if is_answer and call.instructions.engine == "say" and call.instructions_served_at is None:
             self._speak(call, call.carrier_call_id, report)
 
     def _speak(self, call: Call, carrier_call_id: str, report: CarrierReport) -> None:

@@ -33,6 +33,8 @@ _PAGE_SIZE = 250
 _PAGES_MAX = 20
 _NOT_FOUND = frozenset({"10005", "90015"})
 _ENDED = "90018"
+# A transferred call has another state than ours from then on: neither the end of these words nor that of the engine's
+# connection is the end of the call's instructions, after which it would be hung up.
 _TRANSFER_STATE = b64encode(b"transfer").decode()
 
 
@@ -132,9 +134,9 @@ class TelnyxApi:
         """
         if message:
             words = speech(Instructions(engine="say", welcome_message=message))
-            # Another state than ours from here on: the end of these words is not the end of the call's own.
             self._command(carrier_call_id, "speak", {**words, "client_state": _TRANSFER_STATE})
-        self._command(carrier_call_id, "transfer", {**self._route.fields(destination), "from": caller_number})
+        connect = {**self._route.fields(destination), "from": caller_number, "client_state": _TRANSFER_STATE}
+        self._command(carrier_call_id, "transfer", connect)
 
     def speak(self, carrier_call_id: str, instructions: Instructions, *, command_id: str) -> None:
         """Say the words of ``instructions`` on a call that has been answered; the same ``command_id`` says them once.

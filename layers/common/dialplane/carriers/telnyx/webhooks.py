@@ -28,7 +28,7 @@ CALL_CONTROL_ID = re.compile(r"[A-Za-z0-9_:.=-]{1,200}")
 # The allow-list. A value that does not match its pattern is not from Telnyx, whatever the signature says.
 _FIELDS = {
     "id": re.compile(_ID),
-    "event_type": re.compile(r"call\.[a-z_.]{1,60}"),
+    "event_type": re.compile(r"(call|streaming)\.[a-z_.]{1,60}"),
     "occurred_at": re.compile(_TIME),
     "call_control_id": CALL_CONTROL_ID,
     "call_leg_id": re.compile(_ID),
@@ -42,6 +42,16 @@ _FIELDS = {
     "total_cost": re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?"),
     "currency": re.compile(r"[A-Z]{3}"),
 }
+INSTRUCTIONS_DONE = frozenset(
+    {
+        "call.speak.ended",
+        "call.conversation.ended",
+        "call.conversation.start_failed",
+        "streaming.stopped",
+        "streaming.failed",
+    }
+)
+"""The events after which Telnyx has nothing left to do on a call and, unlike after a document, does not end it."""
 _COMMON = ("call_control_id", "call_leg_id", "connection_id")
 # The events that say something about a call of ours, each with its own fields and those of them it cannot be without.
 _EVENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -52,7 +62,7 @@ _EVENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "call.machine.greeting.ended": (("result",), ("result",)),
     "call.machine.premium.detection.ended": (("result",), ("result",)),
     "call.machine.premium.greeting.ended": (("result",), ("result",)),
-    "call.speak.ended": (("status",), ()),
+    **dict.fromkeys(INSTRUCTIONS_DONE, ((), ())),
     "call.cost": (("billed_duration_secs", "total_cost"), ("billed_duration_secs",)),
 }
 _NOTHING_TO_APPLY = Report({})
@@ -77,8 +87,9 @@ def parse_report(credentials: CarrierCredentials, body: bytes) -> Report:
     if event_type == "call.cost" and payload.get("status") == "error":
         return _NOTHING_TO_APPLY  # the cost could not be worked out: no fact about the call
     call_id = call_id_of(payload.get("client_state"))
-    if event_type == "call.speak.ended" and call_id is None:
-        return _NOTHING_TO_APPLY  # other words than those of the call's instructions, such as before a transfer
+    if event_type in INSTRUCTIONS_DONE and call_id is None:
+        # Not the call's own instructions: words before a transfer, or an engine that the transfer has put an end to.
+        return _NOTHING_TO_APPLY
     optional, required = _EVENTS[event_type]
     fields = _checked(data, ("id", "event_type", "occurred_at")) | _checked(payload, (*_COMMON, *optional))
     if event_type == "call.cost":
