@@ -25,6 +25,7 @@ from dialplane.domain.calls import Call
 from dialplane.domain.errors import DialplaneError, FieldsInvalid
 from dialplane.domain.idempotency import IdempotencyKey
 from dialplane.dynamodb.admissions import AdmissionStore
+from dialplane.dynamodb.facts import FactStore
 from dialplane.dynamodb.pacing import PaceStore
 from dialplane.dynamodb.sessions import SESSION_LIFETIME, SessionStore
 from dialplane.runtime import clock
@@ -134,7 +135,8 @@ def build(
         client.call("sqs", "SendMessage", {"QueueUrl": queue_url, "MessageBody": body})
 
     use_case = InitiateCallUseCase(
-        admissions=AdmissionStore(client, tables, ENGINES),
+        facts=FactStore(client, tables, ENGINES),
+        admissions=AdmissionStore(client, tables),
         paces=PaceStore(client, tables),
         dialing=build_dialing(settings, client, now=now, sleep=sleep),
         enqueue_dial=enqueue_dial,

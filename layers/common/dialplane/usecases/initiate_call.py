@@ -45,14 +45,18 @@ logger = logging.getLogger(__name__)
 _TURN_WAIT_MAX = timedelta(seconds=2)
 
 
-class AdmissionStore(Protocol):
-    """Where facts are read and an admission is committed, in one transaction."""
+class FactStore(Protocol):
+    """Where facts are read."""
 
     def load_identity(self, presented: PresentedKey) -> tuple[ApiKey | None, Organization | None]:
         """The key on record and its organization."""
 
-    def load_facts(self, command: InitiateCall) -> Facts:
+    def load(self, command: InitiateCall) -> Facts:
         """Everything the decision needs, in one read where the request names it all."""
+
+
+class AdmissionStore(Protocol):
+    """Where an admission is committed, in one transaction."""
 
     def commit(self, call: Call, facts: Facts, key: IdempotencyKey | None) -> IdempotencyRecord | None:
         """Hold the money and write the call, or change nothing.
@@ -86,6 +90,7 @@ class Initiated:
 class InitiateCallUseCase:
     """Places calls."""
 
+    facts: FactStore
     admissions: AdmissionStore
     paces: PaceStore
     dialing: DialCallUseCase
@@ -135,10 +140,10 @@ class InitiateCallUseCase:
 
     def authorize(self, presented: PresentedKey) -> None:
         """Raise Unauthenticated or Forbidden unless the key may place calls."""
-        self._authorize(presented, *self.admissions.load_identity(presented))
+        self._authorize(presented, *self.facts.load_identity(presented))
 
     def _load_authorized_facts(self, command: InitiateCall) -> Facts:
-        facts = self.admissions.load_facts(command)
+        facts = self.facts.load(command)
         self._authorize(command.presented_key, facts.key, facts.organization)
         return facts
 
