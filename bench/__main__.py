@@ -12,7 +12,7 @@ from bench import peer_subjects, report
 from bench.artefacts import ROOT, BuildError, NaivePeer, Workshop, find_python, run, size_unzipped, size_zipped
 from bench.measure import Bench, Samples
 from bench.our_subjects import find_layer, ours
-from bench.report import COMPILED, NAIVE, OURS, Size
+from bench.report import BEFORE, COMPILED, NAIVE, OURS, Size
 from bench.rie import EmulatorError, find_emulator
 from bench.server import serve
 from bench.stub import Backend, UnservedError
@@ -24,6 +24,10 @@ FULL = {"rounds": 11, "warm": 100}
 TLS_CAPTION = "TLS (the peers read the whole store of roots; ours does towards Twilio, and Amazon's towards AWS)"
 
 
+def _absolute(text: str) -> Path:
+    return Path(text).absolute()
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, help=f"cold starts per subject (default {FULL['rounds']})")
@@ -33,7 +37,11 @@ def _arguments() -> argparse.Namespace:
         "--only", default="", help="measure only subjects whose name contains one of these, comma-separated"
     )
     parser.add_argument("--write", type=Path, help="replace the tables between the markers in this document")
-    parser.add_argument("--build-dir", type=Path, help="a finished `sam build` to measure (default: build one)")
+    # Absolute, because each function runs in its own directory.
+    parser.add_argument("--build-dir", type=_absolute, help="a finished `sam build` to measure (default: build one)")
+    parser.add_argument(
+        "--before", type=_absolute, help="a finished `sam build` of an earlier version, to measure in the same rounds"
+    )
     parser.add_argument("--no-ours", action="store_true", help="measure the peers alone")
     parser.add_argument("--no-tls", action="store_true", help="plain HTTP between subjects and stub")
     parser.add_argument("--python", type=Path, help="interpreter to measure with (default: 3.13 where there is one)")
@@ -112,6 +120,8 @@ def main() -> int:
             with serve(backend, context) as addresses:
                 subjects = [peer_subjects.trivial()]
                 subjects += ours(built, backend, addresses, trust) if built else []
+                if arguments.before:
+                    subjects += ours(arguments.before, backend, addresses, trust, variant=BEFORE)
                 subjects += peer_subjects.naive(peer, NAIVE, backend, addresses)
                 subjects += peer_subjects.naive(compiled_peer, COMPILED, backend, addresses)
                 rank = {job: place for place, job in enumerate(("trivial", *JOBS))}

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from bench.subjects import JOBS
+
 HERE = Path(__file__).parent
 PEERS = HERE / "peers"
 ROOT = HERE.parent
@@ -134,26 +136,33 @@ class Workshop:
     def naive(self, *, bytecode: bool) -> NaivePeer:
         """Return the naive peer as SAM packages it (no bytecode), or with unchecked-hash bytecode added.
 
+        A function with requirements of its own gets them into its own directory, as SAM does it.
         The dependencies are cached; the peer's few own files are laid beside them at every run.
         """
         requirements = PEERS / "requirements.txt"
-        directory, built = self._fresh("naive-bytecode" if bytecode else "naive", requirements)
+        own_requirements = sorted((PEERS / "naive").glob("*/requirements.txt"))
+        directory, built = self._fresh("naive-bytecode" if bytecode else "naive", requirements, *own_requirements)
         peer = NaivePeer(functions=directory / "functions", layer=directory / "layer" / "python")
         runtime = self.runtime_python()
         if not built:
             shutil.rmtree(directory, ignore_errors=True)
-            peer.layer.mkdir(parents=True)
-            self._install(requirements, "--target", str(peer.layer), python=runtime)
-            # An installer's own extras, which SAM's builder does not ship either.
-            shutil.rmtree(peer.layer / "bin", ignore_errors=True)
-            (peer.layer / ".lock").unlink(missing_ok=True)
-        shutil.rmtree(peer.functions, ignore_errors=True)
-        for job in ("initiate", "twiml", "status"):
-            shutil.copytree(PEERS / "naive" / job, peer.functions / job, ignore=shutil.ignore_patterns("__pycache__"))
+            targets = [(requirements, peer.layer)]
+            targets += [(own, peer.functions / own.parent.name) for own in own_requirements]
+            for packages, target in targets:
+                target.mkdir(parents=True)
+                self._install(packages, "--target", str(target), python=runtime)
+                # An installer's own extras, which SAM's builder does not ship either.
+                shutil.rmtree(target / "bin", ignore_errors=True)
+                (target / ".lock").unlink(missing_ok=True)
+        sources = [PEERS / "naive" / job for job in JOBS]
+        for source in sources:
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, peer.functions / source.name, ignore=ignored, dirs_exist_ok=True)
         shutil.copy(PEERS / "naive" / "layer" / "common.py", peer.layer / "common.py")
         if bytecode:
-            self._compile(runtime, peer.layer if not built else peer.layer / "common.py", peer.functions)
-        elif stale := next(peer.layer.rglob("*.pyc"), None):
+            apps = [peer.functions / source.name / "app.py" for source in sources]
+            self._compile(runtime, *([peer.layer, peer.functions] if not built else [peer.layer / "common.py", *apps]))
+        elif stale := next(directory.rglob("*.pyc"), None):
             raise BuildError(f"{stale} should not exist: the peer is measured as SAM ships it, without bytecode.")
         (directory / ".built").touch()
         return peer

@@ -94,7 +94,7 @@ class Bench:
 
     def sample(self, subject: Subject, warm_invocations: int) -> Sample:
         """Start an environment, invoke it cold, then warm. Raises WrongAnswerError, UnservedError, EmulatorError."""
-        payload = json.dumps(subject.event).encode()
+        payload = json.dumps(subject.event()).encode()
         self.backend.reset()
         with ExecutionEnvironment(
             emulator=self.emulator,
@@ -127,7 +127,7 @@ class Bench:
     def modules(self, subject: Subject) -> list[str]:
         """Return the names of the modules loaded after one invocation, the runtime's own included."""
         event, found = self.scratch / "event.json", self.scratch / "modules.json"
-        event.write_text(json.dumps(subject.event))
+        event.write_text(json.dumps(subject.event()))
         found.unlink(missing_ok=True)
         self.backend.reset()
         done = subprocess.run(

@@ -6,6 +6,7 @@ Nothing here knows how an item looks: entities go through the code that writes t
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from bench.stub import Backend, Table
 from bench.subjects import Subject, is_accepted, is_call_initiated, is_connecting_twiml
 from bench.tls import Trust
 from dialplane.aws.client import AwsClient
+from dialplane.carriers.registry import ENGINES
+from dialplane.dialects.registry import DEFAULT_DIALECT
 from dialplane.domain.accounts import (
     ApiKey,
     Assistant,
@@ -43,7 +46,12 @@ KEY = PresentedKey(ORGANIZATION_ID, "bench001", "s" * 43)
 CREATED_AT = datetime(2026, 1, 2, 10, tzinfo=UTC)
 
 TABLES = Tables(
-    accounts="accounts", destinations="destinations", wallets="wallets", calls="calls", idempotency="idempotency"
+    accounts="accounts",
+    destinations="destinations",
+    wallets="wallets",
+    calls="calls",
+    idempotency="idempotency",
+    usage="usage",
 )
 # Key attributes of the calls table's indexes, as in template.yaml: each is a write of its own when it changes.
 CALL_INDEXES = (
@@ -111,7 +119,7 @@ def _admitted_call(
 ) -> Call:
     """The call that the benchmark's own request leads to, admitted by the rules."""
     command = InitiateCall(
-        dialect="seed2",
+        dialect=DEFAULT_DIALECT,
         request_id="req_bench",
         presented_key=KEY,
         destination=PhoneNumber.parse(events.DESTINATION, field="to_phone_number"),
@@ -121,7 +129,14 @@ def _admitted_call(
         agenda=events.AGENDA,
         variables=events.VARIABLES,
     )
-    facts = Facts(key=key, organization=organization, caller_number=number, assistant=assistant, wallet=wallet)
+    facts = Facts(
+        key=key,
+        organization=organization,
+        numbers={number.number: number},
+        assistants={assistant.id: assistant},
+        engines=ENGINES,
+        wallet=wallet,
+    )
     decision = decide(command, facts)
     if decision.refusal is not None:
         raise decision.refusal
@@ -129,8 +144,8 @@ def _admitted_call(
 
 
 def seed(backend: Backend, carrier_url: str) -> None:
-    """Create our tables in the stub and put in what the three functions read."""
-    for name in (TABLES.accounts, TABLES.destinations, TABLES.wallets):
+    """Create our tables in the stub and put in what the functions read."""
+    for name in (TABLES.accounts, TABLES.destinations, TABLES.wallets, TABLES.usage):
         backend.tables[name] = Table(key_names=("pk", "sk"))
     backend.tables[TABLES.idempotency] = Table(key_names=("pk",))
     backend.tables[TABLES.calls] = Table(key_names=("pk", "sk"), indexes=CALL_INDEXES)
@@ -141,13 +156,37 @@ def seed(backend: Backend, carrier_url: str) -> None:
     wallet = Wallet(organization_id=ORGANIZATION_ID, currency="USD", deposited_micros=10**9, available_micros=10**9)
     backend.tables[TABLES.wallets].put(encode_fields(wallet) | wallet_key(ORGANIZATION_ID).attributes)
     backend.tables[TABLES.calls].put(call_item(_admitted_call(organization, key, assistant, number, wallet)))
-    backend.secrets[f"{SECRETS_PREFIX}/{ORGANIZATION_ID}/{CARRIER_ACCOUNT_ID}"] = json.dumps(
-        {"account_sid": events.ACCOUNT_SID, "auth_token": events.AUTH_TOKEN, "api_base_url": carrier_url}
-    )
+    secrets = {
+        CARRIER_ACCOUNT_ID: {
+            "account_sid": events.ACCOUNT_SID,
+            "auth_token": events.AUTH_TOKEN,
+            "api_base_url": carrier_url,
+        },
+        # What the webhooks read; nobody dials with these.
+        "telnyx": {"public_key": events.TELNYX_PUBLIC_KEY, "connection_id": events.TELNYX_CONNECTION_ID},
+        "vonage": {
+            "api_key": events.VONAGE_API_KEY,
+            "application_id": events.VONAGE_APPLICATION_ID,
+            "signature_secret": events.VONAGE_SIGNATURE_SECRET,
+        },
+    }
+    for account_id, secret in secrets.items():
+        backend.secrets[f"{SECRETS_PREFIX}/{ORGANIZATION_ID}/{account_id}"] = json.dumps(secret)
 
 
-def ours(built: Path, backend: Backend, addresses: Addresses, trust: Trust | None) -> list[Subject]:
-    """Return our three hot functions and put the items they read into the back end."""
+def _callback_parameters(carrier: str, carrier_account_id: str) -> dict[str, str]:
+    return {
+        "carrier": carrier,
+        "organization_id": ORGANIZATION_ID,
+        "carrier_account_id": carrier_account_id,
+        "call_id": CALL_ID,
+    }
+
+
+def ours(
+    built: Path, backend: Backend, addresses: Addresses, trust: Trust | None, *, variant: str = "ours"
+) -> list[Subject]:
+    """Return our hot functions, out of a finished build, and put the items they read into the back end."""
     seed(backend, addresses.carrier)
     environment = {
         "ACCOUNTS_TABLE_NAME": TABLES.accounts,
@@ -155,9 +194,11 @@ def ours(built: Path, backend: Backend, addresses: Addresses, trust: Trust | Non
         "WALLETS_TABLE_NAME": TABLES.wallets,
         "CALLS_TABLE_NAME": TABLES.calls,
         "IDEMPOTENCY_TABLE_NAME": TABLES.idempotency,
+        "USAGE_TABLE_NAME": TABLES.usage,
         "PUBLIC_BASE_URL": events.PUBLIC_BASE_URL,
         "CARRIER_SECRETS_PREFIX": SECRETS_PREFIX,
         "CARRIER_EVENTS_QUEUE_URL": f"{addresses.aws['AWS_ENDPOINT_URL_SQS']}/123456789012/carrier-events",
+        "DIALS_QUEUE_URL": f"{addresses.aws['AWS_ENDPOINT_URL_SQS']}/123456789012/dials",
         "CALL_COMPLETION_STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:call-completion",
         "CHECK_INTERVAL_SECONDS": "60",
         "PLACEMENT_GRACE_SECONDS": "120",
@@ -167,30 +208,32 @@ def ours(built: Path, backend: Backend, addresses: Addresses, trust: Trust | Non
     }
     if trust is not None:
         environment["AWS_CA_BUNDLE"] = str(trust.amazon)
-    path = {
-        "carrier": "twilio",
-        "organization_id": ORGANIZATION_ID,
-        "carrier_account_id": CARRIER_ACCOUNT_ID,
-        "call_id": CALL_ID,
-    }
     callback = "{carrier}/{organization_id}/{carrier_account_id}/{call_id}"
-    twiml = events.carrier_event(f"/twiml/{callback}", path, events.TWIML_FORM)
-    status = events.carrier_event(f"/status/{callback}", path, events.STATUS_FORM)
+    twiml, status = f"/twiml/{callback}", f"/status/{callback}"
+    twilio = _callback_parameters("twilio", CARRIER_ACCOUNT_ID)
+    telnyx, vonage = (_callback_parameters(carrier, carrier) for carrier in ("telnyx", "vonage"))
+    webhook = ("StatusWebhookFunction", "status.webhook")
     functions = (
         (
             "initiate",
-            "InitiateFunction",
-            "initiate.app",
-            events.initiate_event(f"Bearer {KEY.text}"),
+            ("InitiateFunction", "initiate.app"),
+            partial(events.initiate_event, f"Bearer {KEY.text}"),
             is_call_initiated,
         ),
-        ("twiml", "TwimlFunction", "twiml.app", twiml, is_connecting_twiml),
-        ("status", "StatusWebhookFunction", "status.webhook", status, is_accepted),
+        (
+            "twiml",
+            ("TwimlFunction", "twiml.app"),
+            partial(events.twilio_event, twiml, twilio, events.TWIML_FORM),
+            is_connecting_twiml,
+        ),
+        ("status", webhook, partial(events.twilio_event, status, twilio, events.STATUS_FORM), is_accepted),
+        ("status-telnyx", webhook, partial(events.telnyx_event, status, telnyx), is_accepted),
+        ("status-vonage", webhook, partial(events.vonage_event, status, vonage), is_accepted),
     )
     return [
         Subject(
             job=job,
-            variant="ours",
+            variant=variant,
             handler=f"{module}.lambda_handler",
             task_root=built / logical_id,
             layer=find_layer(built),
@@ -198,5 +241,5 @@ def ours(built: Path, backend: Backend, addresses: Addresses, trust: Trust | Non
             check=check,
             environment=environment,
         )
-        for job, logical_id, module, event, check in functions
+        for job, (logical_id, module), event, check in functions
     ]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import partial
 
 from bench import events
 from bench.artefacts import PEERS, NaivePeer
@@ -12,7 +13,11 @@ from bench.subjects import Subject, is_accepted, is_call_initiated, is_connectin
 API_KEY = "live_0123456789abcdef0123456789abcdef"
 CALL_ID = "5f0c9a52-3c39-4c56-9d0f-5f6f8a8c7c11"
 ORGANIZATION_ID = "org_naive"
-SECRET_ID = "naive/twilio"  # noqa: S105 - a name
+SECRET_IDS = {
+    "TWILIO_SECRET_ID": "naive/twilio",
+    "TELNYX_SECRET_ID": "naive/telnyx",
+    "VONAGE_SECRET_ID": "naive/vonage",
+}
 
 TABLES = {
     "API_KEYS_TABLE": ("naive-api-keys", "key_hash"),
@@ -68,31 +73,43 @@ def trivial() -> Subject:
         handler="app.lambda_handler",
         task_root=PEERS / "trivial",
         layer=None,
-        event=events.initiate_event("Bearer none"),
+        event=partial(events.initiate_event, "Bearer none"),
         check=is_ok,
     )
 
 
 def naive(peer: NaivePeer, variant: str, backend: Backend, addresses: Addresses) -> list[Subject]:
-    """Return the naive peer's three functions and put the items they read into the back end."""
+    """Return the naive peer's functions and put the items they read into the back end."""
     for variable, (name, key) in TABLES.items():
         backend.tables[name] = Table(key_names=(key,))
         if variable in ITEMS:
             backend.tables[name].put(ITEMS[variable])
-    backend.secrets[SECRET_ID] = json.dumps({"account_sid": events.ACCOUNT_SID, "auth_token": events.AUTH_TOKEN})
-    environment = {variable: name for variable, (name, _) in TABLES.items()} | {
-        "PUBLIC_BASE_URL": events.PUBLIC_BASE_URL,
-        "STATUS_QUEUE_URL": f"{addresses.aws['AWS_ENDPOINT_URL_SQS']}/123456789012/naive-status",
-        "TWILIO_SECRET_ID": SECRET_ID,
-        "TWILIO_API_URL": addresses.carrier,
-        "POWERTOOLS_SERVICE_NAME": "calls",
-        "POWERTOOLS_METRICS_NAMESPACE": "Calls",
+    secrets = {
+        "TWILIO_SECRET_ID": {"account_sid": events.ACCOUNT_SID, "auth_token": events.AUTH_TOKEN},
+        "TELNYX_SECRET_ID": {"api_key": "KEY0123", "public_key": events.TELNYX_PUBLIC_KEY},
+        "VONAGE_SECRET_ID": {"signature_secret": events.VONAGE_SIGNATURE_SECRET},
     }
+    for variable, secret in secrets.items():
+        backend.secrets[SECRET_IDS[variable]] = json.dumps(secret)
+    environment = (
+        {variable: name for variable, (name, _) in TABLES.items()}
+        | SECRET_IDS
+        | {
+            "PUBLIC_BASE_URL": events.PUBLIC_BASE_URL,
+            "STATUS_QUEUE_URL": f"{addresses.aws['AWS_ENDPOINT_URL_SQS']}/123456789012/naive-status",
+            "TWILIO_API_URL": addresses.carrier,
+            "POWERTOOLS_SERVICE_NAME": "calls",
+            "POWERTOOLS_METRICS_NAMESPACE": "Calls",
+        }
+    )
     parameters = {"call_id": CALL_ID}
+    twiml, status = "/twiml/{call_id}", "/status/{call_id}"
     jobs = (
-        ("initiate", events.initiate_event(f"Bearer {API_KEY}"), is_call_initiated),
-        ("twiml", events.carrier_event("/twiml/{call_id}", parameters, events.TWIML_FORM), is_connecting_twiml),
-        ("status", events.carrier_event("/status/{call_id}", parameters, events.STATUS_FORM), is_accepted),
+        ("initiate", partial(events.initiate_event, f"Bearer {API_KEY}"), is_call_initiated),
+        ("twiml", partial(events.twilio_event, twiml, parameters, events.TWIML_FORM), is_connecting_twiml),
+        ("status", partial(events.twilio_event, status, parameters, events.STATUS_FORM), is_accepted),
+        ("status-telnyx", partial(events.telnyx_event, status, parameters), is_accepted),
+        ("status-vonage", partial(events.vonage_event, status, parameters), is_accepted),
     )
     return [
         Subject(
