@@ -130,6 +130,12 @@ def test_a_voicemail_is_a_machine() -> None:
     assert transcription(phone_call=phone_call("answered")).answered_by is None
 
 
+@pytest.mark.parametrize("reason", ["busy", "no-answer", "unknown"])
+def test_a_callee_who_declined_is_told_by_the_sip_code_alone(reason: str) -> None:
+    event = failure(reason, SipResponseCode="603")
+    assert (event.status, event.sip_response_code) == (CallStatus.REJECTED, 603)
+
+
 def test_a_failure_without_a_conversation_is_about_the_call_at_twilio() -> None:
     data = {**a_failure(), "conversation_id": None}
     event = to_call_event(parse_report(CREDENTIALS, a_webhook("call_initiation_failure", data)).fields, RECEIVED)

@@ -28,6 +28,8 @@ UNANSWERED = {
     "no_answer": CallStatus.NO_ANSWER,
     "canceled": CallStatus.CANCELED,  # Twilio's word, where ElevenLabs has only "unknown"
 }
+# ElevenLabs has no word for a callee who declined; what Twilio said has: 603 Decline (RFC 3261).
+_SIP_DECLINE = 603
 _VOICEMAIL = "voicemail"
 
 
@@ -71,6 +73,8 @@ def parse_time(text: str | None) -> datetime | None:
 
 def _status(fields: Mapping[str, str]) -> CallStatus:
     if fields["type"] == FAILURE:
+        if _integer(fields.get("sip_response_code")) == _SIP_DECLINE:
+            return CallStatus.REJECTED
         words = (fields.get("failure_reason", ""), fields.get("carrier_status", ""))
         return next((UNANSWERED[word] for word in words if word in UNANSWERED), CallStatus.FAILED)
     word = fields.get("status", "")
