@@ -1,26 +1,31 @@
 """What moto's DynamoDB lacks to stand in for the real one: isolation between threads, request tokens, and bad luck.
 
 moto runs each request on its caller's thread without a lock and ignores ClientRequestToken; it never raises
-TransactionConflict and never loses a reply. A checker also wants to look at what is stored, and a simulation to start
+TransactionConflict and never loses a reply. Before each transaction it copies whole tables to be able to undo it: here
+only the transaction's own items are kept, so that a full table is as fast as an empty one. A checker also wants to look at what is stored, and a simulation to start
 over, thousands of times: both go past the API. Nothing here knows our tables.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import random
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 from botocore.exceptions import ClientError, ConnectionClosedError
 from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.dynamodb.models import dynamodb_backends
-from moto.dynamodb.models.dynamo_type import Item
+from moto.dynamodb import models as dynamodb_models
+from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
+from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 
 
@@ -53,9 +58,42 @@ def transactional_dynamodb() -> Iterator[None]:
     with (
         patch.object(DynamoHandler, "_dispatch", locked_dispatch),
         patch.object(DynamoHandler, "call_action", call_action_once_per_token),
+        patch.object(DynamoDBBackend, "transact_write_items", _undoing_its_items(DynamoDBBackend.transact_write_items)),
+        patch.object(dynamodb_models, "copy", SimpleNamespace(copy=copy.copy, deepcopy=_copied_unless_table)),
         mock_aws(),
     ):
         yield
+
+
+def _copied_unless_table(thing: Any) -> Any:
+    return thing if isinstance(thing, Table) else copy.deepcopy(thing)
+
+
+def _undoing_its_items(transact: Callable[..., None]) -> Callable[..., None]:
+    def undoing(backend: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
+        before = [_stored(backend, operation) for item in transact_items for operation in item.values()]
+        try:
+            transact(backend, transact_items)
+        except BaseException:
+            for table, (hash_key, range_key), item in before:
+                table.delete_item(hash_key, range_key)
+                if item is not None:
+                    table.put_item(item.to_json()["Attributes"])
+            raise
+
+    return undoing
+
+
+_Key = tuple[DynamoType, DynamoType | None]
+
+
+def _stored(backend: DynamoDBBackend, operation: dict[str, Any]) -> tuple[Table, _Key, Item | None]:
+    """The table and key that an operation of a transaction is about, and a copy of its item."""
+    table = backend.tables[operation["TableName"]]
+    named = operation.get("Key") or operation["Item"]
+    range_key = DynamoType(named[table.range_key_attr]) if table.range_key_attr is not None else None
+    key = DynamoType(named[table.hash_key_attr]), range_key
+    return table, key, copy.deepcopy(table.get_item(*key))
 
 
 def _mismatch(handler: DynamoHandler) -> Any:
