@@ -66,19 +66,25 @@ class Reply:
 
 
 @dataclass
-class World:
-    """One deployment with the demo organizations."""
+class Deployment:
+    """The resources of one deployment, with the demo organizations."""
 
     session: boto3.Session
     tables: Tables
     settings: Settings
     aws: BotoAwsClient
-    clock: FakeClock
-    carrier: FakeCarrier
     demo: DemoData
     stack: Stack
     queue_url: str
     dials_queue_url: str
+
+
+@dataclass(kw_only=True)
+class World(Deployment):
+    """A deployment whose entry points are called by hand, whose time stands still and whose carrier obeys."""
+
+    clock: FakeClock
+    carrier: FakeCarrier
     deliveries: int = 0
     completions: list[str] = field(default_factory=list)
 
@@ -342,6 +348,26 @@ def a_world(carrier: FakeCarrier | None = None, secrets: Secrets | None = None) 
 
     ``secrets`` by carrier, for worlds in which Twilio is not the only one.
     """
+    carrier = carrier or FakeCarrier()
+    with (
+        a_deployment(BASE_URL, "https://carrier.example.test", secrets or {"twilio": TWILIO_SECRET}) as deployment,
+        patch.object(dialing, "open_carrier", lambda *args, **kwargs: carrier),
+        patch.object(reconciler, "open_carrier", lambda *args, **kwargs: carrier),
+        patch.object(manage_app, "open_carrier", lambda *args, **kwargs: carrier),
+    ):
+        yield World(**vars(deployment), clock=FakeClock(), carrier=carrier)
+
+
+@contextlib.contextmanager
+def a_deployment(
+    base_url: str,
+    carrier_url: str,
+    secrets: Secrets,
+    *,
+    check_interval_seconds: int = 60,
+    placement_grace_seconds: int = 120,
+) -> Iterator[Deployment]:
+    """Every resource on moto's AWS, with the demo organizations; ``base_url`` is where carriers are to call back."""
     credentials = {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -361,24 +387,17 @@ def a_world(carrier: FakeCarrier | None = None, secrets: Secrets | None = None) 
         settings = Settings(
             {
                 **{f"{name.upper()}_TABLE_NAME": getattr(tables, name) for name in Tables.__dataclass_fields__},
-                "PUBLIC_BASE_URL": BASE_URL,
+                "PUBLIC_BASE_URL": base_url,
                 "CARRIER_SECRETS_PREFIX": SECRETS_PREFIX,
                 "CARRIER_EVENTS_QUEUE_URL": queue_url,
                 "DIALS_QUEUE_URL": dials_queue_url,
                 "CALL_COMPLETION_STATE_MACHINE_ARN": machine["stateMachineArn"],
-                "CHECK_INTERVAL_SECONDS": "60",
-                "PLACEMENT_GRACE_SECONDS": "120",
+                "CHECK_INTERVAL_SECONDS": str(check_interval_seconds),
+                "PLACEMENT_GRACE_SECONDS": str(placement_grace_seconds),
             }
         )
         aws = BotoAwsClient(session)
         outputs = {f"{name.capitalize()}TableName": getattr(tables, name) for name in Tables.__dataclass_fields__}
         outputs["CarrierSecretsPrefix"] = SECRETS_PREFIX
-        demo = seed(aws, outputs, "https://carrier.example.test", secrets or {"twilio": TWILIO_SECRET})
-        carrier = carrier or FakeCarrier()
-        with (
-            patch.object(dialing, "open_carrier", lambda *args, **kwargs: carrier),
-            patch.object(reconciler, "open_carrier", lambda *args, **kwargs: carrier),
-            patch.object(manage_app, "open_carrier", lambda *args, **kwargs: carrier),
-        ):
-            stack = Stack(aws, outputs)
-            yield World(session, tables, settings, aws, FakeClock(), carrier, demo, stack, queue_url, dials_queue_url)
+        demo = seed(aws, outputs, carrier_url, secrets)
+        yield Deployment(session, tables, settings, aws, demo, Stack(aws, outputs), queue_url, dials_queue_url)
