@@ -421,7 +421,7 @@ HMS = (
         "initiate_hms_foreign_number",
         _hms({**_REFERENCE, "number_id": world.POOR_CALLER_NUMBER}),
         "another organization's number",
-        403,
+        404,
         {"code": "caller_number_foreign"},
     ),
     Example(

@@ -317,7 +317,7 @@ def test_s3_12_every_error_is_flat_with_a_short_text_a_message_and_a_code(error:
         (errors.JsonInvalid("x"), 400, {"error": "Invalid json"}),
         (FieldMissing("destination"), 422, {"param": "destination"}),
         (errors.PermissionDenied("can_initiate_calls"), 403, {}),
-        (errors.CallerNumberForeign("+1"), 403, {}),
+        (errors.CallerNumberForeign("+1"), 404, {"error": "Phone number not found"}),
         (errors.AssistantForeign(UUID), 404, {"error": "Assistant not found"}),
         (errors.AssistantNotFound("x"), 404, {}),
         (errors.CallerNumberMissing(), 404, {"error": "No phone number available"}),

@@ -30,6 +30,7 @@ _STATUSES = {
     "invalid_template": 422,
     "missing_variables": 422,
     "assistant_foreign": 404,
+    "caller_number_foreign": 404,
     "caller_number_missing": 404,
 }
 _IN_SHORT = {
@@ -37,7 +38,7 @@ _IN_SHORT = {
     "authentication_required": "API key required",
     "insufficient_balance": "Insufficient credits",
     "assistant_foreign": "Assistant not found",
-    "caller_number_foreign": "Phone number not yours",
+    "caller_number_foreign": "Phone number not found",
     "caller_number_missing": "No phone number available",
     "do_not_call": "Do not call",
 }
@@ -48,6 +49,7 @@ _MESSAGES = {
         "No number that can call with this assistant is free to choose from. Send number_id, or have a number added."
     ),
     "assistant_foreign": "No assistant of your organization has this id. Check assistant_id.",
+    "caller_number_foreign": "No number of your organization has this id. Check number_id.",
 }
 
 

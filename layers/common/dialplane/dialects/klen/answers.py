@@ -19,6 +19,8 @@ NEEDS_CARRIER_CALL_ID = False
 _CODES: dict[str, tuple[int, str]] = {
     "invalid_json": (400, "invalid_json"),
     "invalid_fields": (400, "validation_error"),
+    "invalid_template": (422, "invalid_template"),
+    "missing_variables": (422, "missing_variables"),
     "insufficient_balance": (402, "insufficient_funds"),
     "assistant_foreign": (404, "agent_not_found"),
     "assistant_not_found": (404, "agent_not_found"),
