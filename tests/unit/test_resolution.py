@@ -37,6 +37,8 @@ def verdicts(resolution: Resolution) -> dict[str, str]:
         ({}, "flow", 1, {"flow": "chosen", "number": "outranked"}),
         ({"number": replace(NUMBER, flow_id=None)}, "number", 2, {"number": "chosen"}),
         ({"number": None, "default": 1}, "default", 1, {"default": "chosen"}),
+        ({"default": 1}, "default", 1, {"default": "chosen", "flow": "outranked", "number": "outranked"}),
+        ({"asked": 3, "default": 1, "number": None}, "override", 3, {"override": "chosen", "default": "outranked"}),
         ({"number": None}, None, None, {}),
         ({"asked": 99}, "override", 99, {"override": "not_found", "flow": "outranked", "number": "outranked"}),
         ({"asked": "nobody"}, "override", None, {"override": "not_found", "flow": "outranked", "number": "outranked"}),

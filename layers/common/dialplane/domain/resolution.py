@@ -21,12 +21,12 @@ class Rule(StrEnum):
     """The request brings its assistant along."""
     OVERRIDE = "override"
     """The request names it."""
+    DEFAULT = "default"
+    """It is the organization's own, for formats that name nobody: its number is called from, whoever is on that."""
     FLOW = "flow"
     """A conversation flow lives on the caller number."""
     NUMBER = "number"
     """It is assigned to the caller number."""
-    DEFAULT = "default"
-    """It is the organization's own, for formats that name nobody."""
 
 
 class CandidateVerdict(StrEnum):
@@ -104,12 +104,12 @@ def _named(
         named.append((Rule.TRANSIENT, None))
     if asked is not None:
         named.append((Rule.OVERRIDE, asked))
+    if default is not None:
+        named.append((Rule.DEFAULT, default))
     if number is not None and number.flow_id is not None:
         named.append((Rule.FLOW, number.flow_id))
     if number is not None and number.assistant_id is not None:
         named.append((Rule.NUMBER, number.assistant_id))
-    if default is not None:
-        named.append((Rule.DEFAULT, default))
     return named
 
 
