@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from dialplane.domain.accounts import CarrierAccount
 from tests.fakes.world import Reply, World
 from tests.functional.expectations import a_key, a_number, an_assistant, an_organization, assert_problem
 
@@ -74,11 +75,6 @@ class Customer:
     number: str
 
 
-def caller_numbers(area: str) -> Iterator[str]:
-    """Numbers that no other test calls from; ``area`` is as +1555."""
-    return (f"{area}{suffix}" for suffix in range(1_000_000, 9_000_000))
-
-
 def a_customer(world: World, number: str, **facts: Any) -> Customer:
     """A new one; ``facts`` as for ``an_organization``."""
     organization = an_organization(world, **facts)
@@ -92,3 +88,9 @@ def change_assistant(world: World, customer: Customer, **changes: Any) -> None:
     """Assistant 1 with other settings."""
     settings = {"caller_number": customer.number, "public_id": PUBLIC_ID, **changes}
     an_assistant(world, customer.organization_id, **settings)
+
+
+def account_of(world: World, organization_id: str) -> CarrierAccount:
+    """The organization's first carrier account."""
+    entities = world.stack.provision.entities(organization_id)
+    return next(entity for entity in entities if isinstance(entity, CarrierAccount))

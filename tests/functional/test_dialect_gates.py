@@ -30,6 +30,7 @@ from tests.functional.dialects import (
     Customer,
     Dialect,
     a_customer,
+    account_of,
     change_assistant,
     every_newer_dialect,
 )
@@ -126,9 +127,7 @@ def assistant_unknown(request: Request) -> None:
 
 def number_receives_only(request: Request) -> None:
     organization_id = request.customer.organization_id
-    (account,) = (
-        each for each in request.provision.entities(organization_id) if type(each).__name__ == "CarrierAccount"
-    )
+    account = account_of(request.world, organization_id)
     request.provision.put_number(organization_id, request.customer.number, account, can_dial_out=False)
     if request.dialect is HMS:
         request.body["number_id"] = request.customer.number
