@@ -117,12 +117,18 @@ def _with_new_names(request: InitiateCallRequest) -> tuple[InitiateCallRequest, 
     values = {old: value for old in _NEW_NAMES if (value := getattr(request, old)) is not None}
     for old, value in values.items():
         new = _NEW_NAMES[old]
-        if getattr(request, new) not in (None, value):
+        other = getattr(request, new)
+        if other is not None and _as_sent(other) != _as_sent(value):
             raise ValueInvalid(
                 f"{old} and {new} say different things. {old} is the deprecated name of {new}: send {new} alone.",
                 field=old,
             )
     return request.model_copy(update={_NEW_NAMES[old]: value for old, value in values.items()}), tuple(values)
+
+
+def _as_sent(value: Body | int | str) -> str:
+    """A value as JSON, to compare: to Python true is 1, and a setting that is null is as good as one that is absent."""
+    return json.dumps(value.model_dump(exclude_unset=True) if isinstance(value, Body) else value, sort_keys=True)
 
 
 def _check_mode(request: InitiateCallRequest) -> None:
