@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from dialplane.aws.client import AwsClient, HttpAwsClient
@@ -153,6 +152,8 @@ def _presented_key(request: HttpRequest, dialect: str) -> PresentedKey:
 
 
 def _session_cookie(request: HttpRequest) -> str | None:
+    from http.cookies import CookieError, SimpleCookie  # noqa: PLC0415 - only one dialect has sessions
+
     try:
         cookie = SimpleCookie(request.headers.get("cookie", "")).get(_COOKIE)
     except CookieError:

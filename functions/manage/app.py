@@ -35,7 +35,7 @@ from dialplane.domain.phone_numbers import PhoneNumber
 from dialplane.domain.statuses import CallStatus
 from dialplane.domain.templates import check_text
 from dialplane.dynamodb.accounts import AccountStore
-from dialplane.dynamodb.calls import CallStore
+from dialplane.dynamodb.call_log import CallLog
 from dialplane.dynamodb.commands import CommandStore
 from dialplane.dynamodb.destinations import DestinationStore
 from dialplane.dynamodb.wallets import WalletStore
@@ -122,7 +122,7 @@ def build(
     """The API on DynamoDB, and on the carriers' APIs for calls that are controlled."""
     tables = settings.tables("accounts", "destinations", "wallets", "calls", "idempotency", "usage")
     accounts, destinations = AccountStore(client, tables), DestinationStore(client, tables)
-    calls, commands, wallets = CallStore(client, tables), CommandStore(client, tables), WalletStore(client, tables)
+    calls, commands, wallets = CallLog(client, tables), CommandStore(client, tables), WalletStore(client, tables)
     carrier_accounts = CarrierAccounts(client, settings.text("CARRIER_SECRETS_PREFIX"))
 
     def carrier_of(organization_id: str, carrier: str, carrier_account_id: str) -> CarrierApi:

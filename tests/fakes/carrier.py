@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed
-from dialplane.usecases.reconcile_calls import CarrierCall
+from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Placed
 
 
 @dataclass
@@ -56,9 +55,7 @@ class FakeCarrier:
 
     def transfer_call(self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None) -> None:
         """As ``end_call``."""
-        self._obey(
-            {"transfer": carrier_call_id, "to": destination, "caller_number": caller_number, "message": message}
-        )
+        self._obey({"transfer": carrier_call_id, "to": destination, "caller_number": caller_number, "message": message})
 
     def _obey(self, command: dict[str, str | None]) -> None:
         self.commands.append(command)

@@ -12,8 +12,9 @@ import pytest
 from dialplane.domain.calls import Call
 from dialplane.domain.ids import new_id
 from dialplane.domain.statuses import CallStatus
-from dialplane.dynamodb import calls as call_store
-from dialplane.dynamodb.calls import CallStore, call_item
+from dialplane.dynamodb import call_log
+from dialplane.dynamodb.call_log import CallLog
+from dialplane.dynamodb.calls import call_item
 from dialplane.usecases.browse_calls import CallFilters, CallQuery
 from tests.fakes import event_world
 from tests.fakes.world import Reply, World
@@ -162,14 +163,14 @@ def test_beyond_the_end_there_is_nothing_and_the_total_stays(shelf: Shelf, offse
 
 
 def test_no_more_than_so_many_calls_are_counted_and_the_total_says_at_least(shelf: Shelf) -> None:
-    with patch.object(call_store, "_COUNTED_MAX", 7):
+    with patch.object(call_log, "_COUNTED_MAX", 7):
         first, beyond = shelf.burki(limit="5").json, shelf.burki(skip="7").json
     assert (first["total"], len(first["items"])) == (7, 5)
     assert (beyond["total"], beyond["items"]) == (7, [])
 
 
 def test_no_more_than_so_many_pages_are_read_for_one_request(shelf: Shelf, world: World) -> None:
-    store = CallStore(world.aws, world.tables)
+    store = CallLog(world.aws, world.tables)
     query = CallQuery(CallFilters(statuses=frozenset({"nothing"})), limit=1)
     asked: list[Any] = []
     endless = {"Items": [], "LastEvaluatedKey": {"pk": {"S": "more"}}}

@@ -22,7 +22,7 @@ from dialplane.carriers.twilio.api import TwilioApi
 from dialplane.domain.calls import Call
 from dialplane.domain.statuses import CallStatus, DialOutcome
 from dialplane.domain.wallets import reconcile
-from dialplane.dynamodb.calls import CallStore
+from dialplane.dynamodb.call_log import CallLog
 from dialplane.dynamodb.wallets import WalletStore
 from dialplane.runtime.carrier_events import CarrierMessage
 from functions.initiate import app as initiate_app
@@ -67,7 +67,7 @@ def read(name: str) -> Any:
 
 def stored_call(emulated: Emulated, call_id: str) -> Call:
     """A call as it is stored."""
-    call = CallStore(emulated.stack.aws, emulated.stack.tables).get(event_world.ORGANIZATION_ID, call_id)
+    call = CallLog(emulated.stack.aws, emulated.stack.tables).get(event_world.ORGANIZATION_ID, call_id)
     assert call is not None
     return call
 
@@ -280,7 +280,7 @@ def test_a_batch_ends_the_call_once_whatever_else_is_in_it(emulated: Emulated, n
 
     call = stored_call(emulated, event_world.RINGING_CALL_ID)
     assert (call.status, call.duration_seconds) == (CallStatus.COMPLETED, 61)
-    events = CallStore(emulated.stack.aws, emulated.stack.tables).events(call.organization_id, call.id)
+    events = CallLog(emulated.stack.aws, emulated.stack.tables).events(call.organization_id, call.id)
     assert [event.verdict.value for event in events] == verdicts
 
 

@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from dialplane.domain.calls import Call
-from dialplane.domain.carrier import Unknown
+from dialplane.domain.carrier import CarrierCall, Unknown
 from dialplane.domain.errors import CarrierUnavailable
-from dialplane.usecases.reconcile_calls import CarrierCall
 from functions.status import reconciler
 from tests.fakes.world import ACCOUNT_SID, World, a_world
 from tests.functional.expectations import SEED2

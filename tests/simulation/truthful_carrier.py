@@ -13,8 +13,7 @@ from email.utils import format_datetime
 from typing import Any
 
 from dialplane.carriers.twilio.events import call_resource_to_fields
-from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected, Unknown
-from dialplane.usecases.reconcile_calls import CarrierCall
+from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Placed, Rejected, Unknown
 from tests.fakes.carrier import FakeCarrier
 from tests.fakes.clock import FakeClock
 from tests.fakes.world import ACCOUNT_SID

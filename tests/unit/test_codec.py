@@ -17,7 +17,7 @@ from dialplane.domain.statuses import CallStatus, DialOutcome, EndedReason, Verd
 from dialplane.domain.times import from_text, to_text
 from dialplane.domain.wallets import Hold, LedgerEntry, LedgerEntryKind, Wallet
 from dialplane.dynamodb.codec import decode, encode, encode_fields, plain
-from dialplane.usecases.browse_calls import RecordedEvent
+from dialplane.usecases.apply_carrier_event import RecordedEvent
 from dialplane.usecases.manage_dnc import DncEntry
 from tests.unit.test_calls import a_call
 

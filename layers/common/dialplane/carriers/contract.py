@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # webhooks load this module, and must not load what only others need
     from dialplane.domain.calls import CallEvent
-    from dialplane.domain.carrier import CreateOutcome, DialRequest
+    from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest
     from dialplane.domain.instructions import Instructions
     from dialplane.domain.statuses import AnsweredBy
-    from dialplane.usecases.reconcile_calls import CarrierCall
 
 
 @dataclass(frozen=True, slots=True)

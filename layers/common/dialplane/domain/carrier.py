@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from dialplane.domain.instructions import Instructions
@@ -79,3 +80,16 @@ class Unknown:
 
 
 CreateOutcome = Placed | Rejected | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierCall:
+    """A call as the carrier's own records have it; ``fields`` are its words about it, as a callback has them.
+
+    ``ended_at`` is None while the call lasts.
+    """
+
+    carrier_call_id: str
+    created_at: datetime | None
+    fields: Mapping[str, str]
+    ended_at: datetime | None = None

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dialplane.aws.client import AwsClient, AwsError
 from dialplane.domain.calls import Call, Transition
 from dialplane.domain.carrier import Placed
 from dialplane.domain.statuses import CallStatus, DialOutcome
 from dialplane.domain.times import to_text
-from dialplane.dynamodb import call_pages
-from dialplane.dynamodb.codec import Item, decode, encode, encode_fields
+from dialplane.dynamodb.codec import decode, encode, encode_fields
 from dialplane.dynamodb.tables import (
     BY_CARRIER_CALL_ID_INDEX,
     CHECK_KEY,
@@ -23,14 +22,11 @@ from dialplane.dynamodb.tables import (
     Tables,
     call_key,
 )
-from dialplane.usecases.apply_carrier_event import CarrierReport
-from dialplane.usecases.browse_calls import CallFilters, CallPage, CallQuery, CallRange, RecordedEvent
+
+if TYPE_CHECKING:  # who places calls loads this module, and must not load what only reports need
+    from dialplane.usecases.apply_carrier_event import CarrierReport
 
 _BATCH_GET_MAX = 100
-_FILTERED_PAGES_MAX = 20
-# What one request may count: so many calls, in so many pages of one megabyte each.
-_COUNTED_MAX = 10_000
-_COUNTED_PAGES_MAX = 40
 
 
 def call_attributes(call: Call) -> dict[str, Any]:
@@ -188,6 +184,8 @@ class CallStore:
 
     def record_event(self, before: Call, transition: Transition, report: CarrierReport) -> bool:
         """Write the transition and its timeline entry in one transaction; False when the call has changed since."""
+        from dialplane.usecases.apply_carrier_event import RecordedEvent  # noqa: PLC0415 - whoever has a report has it
+
         event = report.event
         recorded = RecordedEvent(
             received_at=report.received_at,
@@ -221,54 +219,6 @@ class CallStore:
                 return False
             raise
         return True
-
-    def events(self, organization_id: str, call_id: str) -> Sequence[RecordedEvent]:
-        """All reports of a call in the order they were received."""
-        items = self._query_all(
-            {
-                "KeyConditionExpression": "pk = :pk AND begins_with(sk, :prefix)",
-                "ExpressionAttributeValues": {
-                    ":pk": encode(call_key(organization_id, call_id).pk),
-                    ":prefix": encode(EVENT_PREFIX),
-                },
-                "ConsistentRead": True,
-            }
-        )
-        return [decode(RecordedEvent, item) for item in items]
-
-    def page(self, organization_id: str, filters: CallFilters, *, limit: int, cursor: str | None) -> CallPage:
-        """A page of calls, newest first. Raises CursorInvalid."""
-        query = call_pages.query(organization_id, filters, limit=limit, cursor=cursor)
-        calls: list[Call] = []
-        # A filter can leave a page empty although more follow; bounded, so one request cannot read a whole table.
-        for _ in range(_FILTERED_PAGES_MAX):
-            reply = self._call("Query", query)
-            calls += [decode(Call, item) for item in reply["Items"] if call_pages.is_meant(filters, item)]
-            last_key = reply.get("LastEvaluatedKey")
-            if len(calls) > limit or last_key is None:
-                break
-            query["ExclusiveStartKey"] = last_key
-        if len(calls) > limit:
-            return CallPage(tuple(calls[:limit]), call_pages.cursor_after(filters, calls[limit - 1].id))
-        scanned_to = last_key["id"]["S"] if last_key is not None else None
-        return CallPage(tuple(calls), call_pages.cursor_after(filters, scanned_to) if scanned_to is not None else None)
-
-    def range(self, organization_id: str, query: CallQuery) -> CallRange:
-        """Calls by their positions, newest first, and the total: at most 10,000 calls are counted."""
-        ids = self._ids(organization_id, query.filters)
-        calls = self.get_many(organization_id, ids[query.offset : query.offset + query.limit])
-        return CallRange(tuple(sorted(calls, key=lambda call: call.id, reverse=True)), len(ids))
-
-    def _ids(self, organization_id: str, filters: CallFilters) -> list[str]:
-        query = call_pages.count_query(organization_id, filters)
-        ids: list[str] = []
-        for _ in range(_COUNTED_PAGES_MAX):
-            reply = self._call("Query", query)
-            ids += [item["id"]["S"] for item in reply["Items"] if call_pages.is_meant(filters, item)]
-            if len(ids) >= _COUNTED_MAX or (last_key := reply.get("LastEvaluatedKey")) is None:
-                break
-            query["ExclusiveStartKey"] = last_key
-        return ids[:_COUNTED_MAX]
 
     def due_for_check(self, now: datetime, *, limit: int) -> Sequence[str]:
         """References to open calls whose next check is due, the longest due first."""
@@ -318,12 +268,3 @@ class CallStore:
 
     def _call(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         return self.client.call("dynamodb", operation, {"TableName": self.tables.calls, **params})
-
-    def _query_all(self, params: dict[str, Any]) -> list[Item]:
-        items: list[Item] = []
-        while True:
-            reply = self._call("Query", params)
-            items += reply["Items"]
-            if (last_key := reply.get("LastEvaluatedKey")) is None:
-                return items
-            params = {**params, "ExclusiveStartKey": last_key}

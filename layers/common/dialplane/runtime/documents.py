@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dialplane.carriers.registry import TRAITS
 from dialplane.domain.accounts import Assistant, CallerNumber, CarrierAccount
@@ -17,9 +17,11 @@ from dialplane.domain.money import Money
 from dialplane.domain.resolution import Resolution
 from dialplane.domain.times import to_text
 from dialplane.domain.wallets import LedgerEntry, Wallet
-from dialplane.usecases.browse_calls import TimelineEntry
-from dialplane.usecases.manage_dnc import DncEntry
-from dialplane.usecases.manage_wallet import Reconciliation
+
+if TYPE_CHECKING:  # who places calls loads this module, and must not load what only management needs
+    from dialplane.usecases.browse_calls import TimelineEntry
+    from dialplane.usecases.manage_dnc import DncEntry
+    from dialplane.usecases.manage_wallet import Reconciliation
 
 
 def money(micros: int, currency: str) -> dict[str, str]:

@@ -32,6 +32,22 @@ class CarrierReport:
     event: CallEvent
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """A carrier's report as it was kept, with what was done about it."""
+
+    received_at: datetime
+    source: str
+    verdict: Verdict
+    carrier_status: str
+    carrier_call_id: str
+    status: str | None = None
+    sequence: int | None = None
+    occurred_at: datetime | None = None
+    duration_seconds: int | None = None
+    sip_response_code: int | None = None
+
+
 class EventStore(Protocol):
     """Where calls and what was reported about them are kept."""
 

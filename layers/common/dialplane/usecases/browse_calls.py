@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from dialplane.domain.calls import Call
 from dialplane.domain.errors import CallNotFound
 from dialplane.domain.ids import is_id
-from dialplane.domain.statuses import DialOutcome, Verdict
+from dialplane.domain.statuses import DialOutcome
+from dialplane.usecases.apply_carrier_event import RecordedEvent
 
 # Wide enough for every carrier; a text beyond it names no call and may be longer than a store can look up.
 _CARRIER_CALL_ID = re.compile(r"[\x21-\x7e]{1,255}")
@@ -66,22 +67,6 @@ class CallRange:
 
     calls: tuple[Call, ...]
     total: int
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedEvent:
-    """A carrier's report as it was kept, with what was done about it."""
-
-    received_at: datetime
-    source: str
-    verdict: Verdict
-    carrier_status: str
-    carrier_call_id: str
-    status: str | None = None
-    sequence: int | None = None
-    occurred_at: datetime | None = None
-    duration_seconds: int | None = None
-    sip_response_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,16 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dialplane.domain.calls import Call
 from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected, Unknown
 from dialplane.domain.errors import CarrierRejected, CarrierUnavailable, DestinationRefused, DialplaneError
 from dialplane.domain.ids import new_id
 from dialplane.domain.statuses import CallStatus, DialOutcome, EndedReason
-from dialplane.usecases.complete_call import SettlementStore
+
+if TYPE_CHECKING:  # a request waits for what is loaded here
+    from dialplane.usecases.complete_call import SettlementStore
 
 logger = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from dialplane.domain.calls import Call
+from dialplane.domain.carrier import CarrierCall
 from dialplane.domain.statuses import CallStatus, DialOutcome, EndedReason
 from dialplane.usecases.complete_call import CompleteCallUseCase, CompletionOutcome, SettlementStore
 
@@ -23,19 +24,6 @@ _INTERVAL_DOUBLINGS_MAX = 3
 _CLOCK_TOLERANCE = timedelta(seconds=5)
 # The longest that any carrier takes, after a call's end, to show which addresses it requested for it.
 _RECORD_DELAY = timedelta(minutes=15)
-
-
-@dataclass(frozen=True, slots=True)
-class CarrierCall:
-    """A call as the carrier's own records have it; ``fields`` are its words about it, as a callback has them.
-
-    ``ended_at`` is None while the call lasts.
-    """
-
-    carrier_call_id: str
-    created_at: datetime | None
-    fields: Mapping[str, str]
-    ended_at: datetime | None = None
 
 
 class CarrierRecords(Protocol):

@@ -21,10 +21,9 @@ from urllib3.exceptions import HTTPError
 
 from dialplane.carriers.contract import CarrierCredentials, InvalidCallback
 from dialplane.carriers.twilio.events import call_resource_to_fields, parse_time
-from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
+from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
 from dialplane.domain.errors import CallNotInProgress, CarrierUnavailable
 from dialplane.tls import default_context
-from dialplane.usecases.reconcile_calls import CarrierCall
 
 _BASE_URL = "https://api.twilio.com"
 _STATUS_EVENTS = ("initiated", "ringing", "answered", "completed")

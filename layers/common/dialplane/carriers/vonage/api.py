@@ -24,10 +24,9 @@ from dialplane.carriers.contract import CarrierCredentials, InvalidCallback
 from dialplane.carriers.vonage.events import parse_time, record_to_fields, to_call_status
 from dialplane.carriers.vonage.instructions import talk
 from dialplane.carriers.vonage.webhooks import to_json
-from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
+from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
 from dialplane.domain.errors import CallNotInProgress, CarrierUnavailable
 from dialplane.tls import default_context
-from dialplane.usecases.reconcile_calls import CarrierCall
 
 _BASE_URL = "https://api.nexmo.com"
 _RINGING_SECONDS_MAX = 120
