@@ -252,7 +252,7 @@ def test_a_refused_connection_proves_that_nothing_was_placed() -> None:
 def test_a_second_connection_that_fails_proves_nothing(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     api = opened(server)
     dials = iter([Unknown("lost"), Rejected("unreachable", "NewConnectionError", "refused")])
-    monkeypatch.setattr(api._rest, "dial", lambda *_, **__: next(dials))
+    monkeypatch.setattr(api._http, "dial", lambda *_, **__: next(dials))
     assert api.create_call(DIAL) == Unknown("lost")
 
 

@@ -6,27 +6,23 @@ https://elevenlabs.io/docs/api-reference/twilio/outbound-call
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote, urlencode
-
-import urllib3
-from urllib3.connection import HTTPConnection
-from urllib3.exceptions import HTTPError
 
 from dialplane.carriers.contract import CarrierApi, CarrierCredentials, InvalidCallback
 from dialplane.carriers.elevenlabs.events import duration_seconds, parse_time
 from dialplane.carriers.elevenlabs.webhooks import call_id_of, conversation_fields
+from dialplane.carriers.http import CarrierHttp, Reply, to_body, unavailable
 from dialplane.carriers.twilio import api as twilio
-from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
-from dialplane.domain.errors import CarrierUnavailable, ControlUnsupported
-from dialplane.tls import default_context
+from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
+from dialplane.domain.errors import ControlUnsupported
+from dialplane.usecases.reconcile_calls import CarrierCall
 
 _BASE_URL = "https://api.elevenlabs.io"
 _CONVERSATIONS = "/v1/convai/conversations"
@@ -35,6 +31,7 @@ _PAGES_MAX = 25
 _ENDED = ("done", "failed")
 _CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
 _REJECTION_CAUSES: dict[int, RejectionCause] = {401: "credentials", 403: "credentials", 429: "rate_limited"}
+_unavailable = partial(unavailable, "elevenlabs")
 
 
 class ElevenLabsApi:
@@ -50,65 +47,16 @@ class ElevenLabsApi:
         timeout_seconds: float = 5.0,
         twilio_api: CarrierApi | None = None,
     ) -> None:
-        self._connect_timeout_seconds = min(2.0, timeout_seconds / 2)
-        self._timeout_seconds = timeout_seconds
+        self._http = CarrierHttp("elevenlabs", base_url, timeout_seconds, {"xi-api-key": api_key})
         self._twilio = twilio_api
-        tls = {"ssl_context": default_context()} if base_url.startswith("https:") else {}
-        self._pool = urllib3.connection_from_url(
-            base_url,
-            retries=False,
-            timeout=urllib3.Timeout(connect=self._connect_timeout_seconds, total=timeout_seconds),
-            **tls,
-        )
-        self._tls: dict[str, Any] = tls
-        self._path = urllib3.util.parse_url(base_url).path or ""
-        self._headers = {"xi-api-key": api_key, "Accept": "application/json", "User-Agent": "dialplane"}
 
     def create_call(self, request: DialRequest) -> CreateOutcome:
-        """Ask once for a call. ElevenLabs has no request key, so this is never sent twice.
-
-        Until the first byte of the request is sent a failure proves that nothing was placed; from then on only an
-        answer proves anything, and a 5xx is none.
-        """
+        """Ask once for a call. ElevenLabs has no request key, so this is never sent twice."""
         if not request.instructions.agent_id or not request.carrier_number_id:
             missing = "carrier_number_id (of the caller number)" if request.instructions.agent_id else "agent_id"
             return Rejected(cause="other", code="not_sent", message=f"ElevenLabs cannot call without {missing}.")
-        # A connection of its own: one kept alive may be closed by the other side while the request is under way, and
-        # a lost answer costs the caller minutes of uncertainty, a handshake a tenth of a second.
-        started = time.monotonic()
-        new_connection = cast(type[HTTPConnection], self._pool.ConnectionCls)
-        connection = new_connection(
-            self._pool.host, self._pool.port, timeout=self._connect_timeout_seconds, **self._tls
-        )
-        try:
-            try:
-                connection.connect()
-            except (HTTPError, OSError) as error:
-                # urllib3's own text is about the object that failed, its cause's about what went wrong.
-                reason = str(error.__cause__ or error)
-                return Rejected(cause="unreachable", code=type(error).__name__, message=reason)
-            remaining = self._timeout_seconds - (time.monotonic() - started)
-            if remaining <= 0:
-                # Looking up the name has no time limit of its own. Whoever waits for this dial has stopped waiting.
-                return Rejected(cause="unreachable", code="ConnectTimeout", message="It took too long to connect.")
-            return self._post_call(connection, request, timeout_seconds=remaining)
-        finally:
-            connection.close()
-
-    def _post_call(self, connection: HTTPConnection, request: DialRequest, *, timeout_seconds: float) -> CreateOutcome:
-        connection.timeout = timeout_seconds
-        try:
-            connection.request(
-                "POST",
-                f"{self._path}/v1/convai/twilio/outbound-call",
-                body=json.dumps(_create_body(request), ensure_ascii=False, separators=(",", ":")).encode(),
-                headers={**self._headers, "Content-Type": "application/json"},
-            )
-            response = connection.getresponse()
-        except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
-            return Unknown(reason=f"{type(error).__name__}: {error}")
-        reason = response.reason or ""
-        return _to_outcome(response.status, reason, response.data, response.headers.get("Retry-After"))
+        reply = self._http.dial("/v1/convai/twilio/outbound-call", to_body(_create_content(request)))
+        return _to_outcome(reply) if isinstance(reply, Reply) else reply
 
     def fetch_call(self, carrier_call_id: str) -> CarrierCall | None:
         """One call, or None when the account has none of this id. Raises CarrierUnavailable."""
@@ -202,15 +150,12 @@ class ElevenLabsApi:
         raise _unavailable(f"more than {_PAGES_MAX} pages")
 
     def _get(self, path: str) -> Mapping[str, Any] | None:
-        try:
-            response = self._pool.urlopen("GET", f"{self._path}{path}", headers=self._headers, redirect=False)
-        except (HTTPError, OSError) as error:
-            raise _unavailable(type(error).__name__) from error
-        if response.status == 404:
+        reply = self._http.send("GET", path)
+        if reply.status == 404:
             return None
-        content = _json_object(response.data, parse_float=str)  # amounts stay the texts they are
-        if response.status != 200 or content is None:
-            raise _unavailable(f"HTTP {response.status}")
+        content = reply.json_object(partial(json.loads, parse_float=str))  # amounts stay the texts they are
+        if reply.status != 200 or content is None:
+            raise _unavailable(f"HTTP {reply.status}")
         return content
 
 
@@ -235,7 +180,7 @@ def _open_twilio(credentials: CarrierCredentials, *, timeout_seconds: float) -> 
     return twilio.open_api(CarrierCredentials(secret), timeout_seconds=timeout_seconds)
 
 
-def _create_body(request: DialRequest) -> dict[str, Any]:
+def _create_content(request: DialRequest) -> dict[str, Any]:
     """The body of ElevenLabs' own SDK for this call, in its order.
 
     What is not overridden is not sent: an agent must allow each override in its security settings, or the call fails.
@@ -258,10 +203,10 @@ def _create_body(request: DialRequest) -> dict[str, Any]:
     }
 
 
-def _to_outcome(status: int, reason: str, body: bytes, retry_after: str | None) -> CreateOutcome:
-    content = _json_object(body)
-    detail = _detail(content or {}) or reason
-    if status == 200 and content is not None:
+def _to_outcome(reply: Reply) -> CreateOutcome:
+    content = reply.json_object()
+    detail = _detail(content or {}) or reply.reason
+    if reply.status == 200 and content is not None:
         # Both spellings are about: ElevenLabs writes conversation_id and callSid.
         names = [content.get(name) for name in ("conversation_id", "conversationId", "callSid", "call_sid")]
         name = next((name for name in names if isinstance(name, str) and name), None)
@@ -269,13 +214,12 @@ def _to_outcome(status: int, reason: str, body: bytes, retry_after: str | None) 
             return Placed(carrier_call_id=name, reply=content)
         if content.get("success") is False and name is None:
             return Rejected(cause="other", code="200", message=str(content.get("message") or detail))
-    # 408 is a proxy that stopped waiting; a redirect or a 5xx says nothing about what was done before it was sent.
-    if not 400 <= status < 500 or status == 408:
-        return Unknown(reason=f"HTTP {status}: {detail}")
-    cause = _REJECTION_CAUSES.get(status, "other")
-    if status == 422 and "to_number" in detail:
+    if not reply.proves_rejection:
+        return Unknown(reason=f"HTTP {reply.status}: {detail}")
+    cause = _REJECTION_CAUSES.get(reply.status, "other")
+    if reply.status == 422 and "to_number" in detail:
         cause = "invalid_destination"
-    return Rejected(cause=cause, code=str(status), message=detail, retry_after_seconds=_seconds(retry_after))
+    return Rejected(cause, str(reply.status), detail, reply.retry_after_seconds)
 
 
 def _detail(content: Mapping[str, Any]) -> str:
@@ -312,21 +256,3 @@ def _call_sid(conversation: Mapping[str, Any]) -> str | None:
     phone_call = metadata.get("phone_call") if isinstance(metadata, dict) else None
     call_sid = phone_call.get("call_sid") if isinstance(phone_call, dict) else None
     return call_sid if isinstance(call_sid, str) and _CALL_SID.fullmatch(call_sid) else None
-
-
-def _json_object(body: bytes, parse_float: Callable[[str], object] = float) -> dict[str, Any] | None:
-    try:
-        content = json.loads(body, parse_float=parse_float)
-    except (ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isascii() and text.isdigit() else None
-
-
-def _unavailable(detail: str) -> CarrierUnavailable:
-    return CarrierUnavailable(
-        f"ElevenLabs could not be asked about its calls ({detail}). Ask again later.", carrier="elevenlabs"
-    )

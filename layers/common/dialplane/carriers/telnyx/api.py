@@ -14,13 +14,15 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from dialplane.carriers.contract import CarrierCredentials
+from dialplane.carriers.http import CarrierHttp, Reply, to_body
 from dialplane.carriers.telnyx.events import RESOURCE, call_resource_to_fields, parse_time
 from dialplane.carriers.telnyx.instructions import dial_fields, speech
-from dialplane.carriers.telnyx.rest import BASE_URL, Reply, TelnyxRest, refusal, unavailable
+from dialplane.carriers.telnyx.rest import error_code, failed, open_http, refusal, telnyx_unavailable
 from dialplane.carriers.telnyx.webhooks import CALL_CONTROL_ID, call_id_of
-from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Placed, Unknown
-from dialplane.domain.errors import CallNotInProgress, CarrierUnavailable
+from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Unknown
+from dialplane.domain.errors import CallNotInProgress
 from dialplane.domain.instructions import Instructions
+from dialplane.usecases.reconcile_calls import CarrierCall
 
 # Telnyx takes a second dial with the same command_id for the same one, this long after the first.
 _COMMAND_SECONDS = 60.0
@@ -62,8 +64,8 @@ class Route:
 class TelnyxApi:
     """The calls of one Call Control application that take one route. Safe to share between threads."""
 
-    def __init__(self, rest: TelnyxRest, connection_id: str, route: Route = Route()) -> None:
-        self._rest = rest
+    def __init__(self, http: CarrierHttp, connection_id: str, route: Route = Route()) -> None:
+        self._http = http
         self._connection_id = connection_id
         self._route = route
 
@@ -75,7 +77,7 @@ class TelnyxApi:
         """
         dial = self._dial_fields(request)
         started = time.monotonic()
-        total = self._rest.timeout_seconds
+        total = self._http.timeout_seconds
         first = self._dial(dial, timeout_seconds=total * _FIRST_ATTEMPT_SHARE)
         elapsed = time.monotonic() - started
         if not isinstance(first, Unknown) or elapsed >= min(total, _COMMAND_SECONDS):
@@ -172,7 +174,7 @@ class TelnyxApi:
         return fields
 
     def _dial(self, fields: Mapping[str, Any], *, timeout_seconds: float) -> CreateOutcome:
-        reply = self._rest.dial("/v2/calls", fields, timeout_seconds=timeout_seconds)
+        reply = self._http.dial("/v2/calls", to_body(fields), timeout_seconds=timeout_seconds)
         if not isinstance(reply, Reply):
             return reply
         if reply.status not in (200, 201):
@@ -183,41 +185,41 @@ class TelnyxApi:
         return Placed(carrier_call_id=name)
 
     def _resource(self, carrier_call_id: str) -> Mapping[str, Any] | None:
-        reply = self._rest.send("GET", _call_path(carrier_call_id))
-        if reply.status == 404 or reply.error_code in _NOT_FOUND:
+        reply = self._http.send("GET", _call_path(carrier_call_id))
+        if reply.status == 404 or error_code(reply) in _NOT_FOUND:
             return None
         resource = _data(reply)
         if reply.status != 200 or resource.get("call_control_id") != carrier_call_id:
-            raise _failed(reply)
+            raise failed(reply)
         return resource
 
     def _command(self, carrier_call_id: str, action: str, fields: Mapping[str, Any]) -> None:
-        reply = self._rest.send("POST", f"{_call_path(carrier_call_id)}/actions/{action}", fields)
-        if reply.status == 404 or reply.error_code in {_ENDED, *_NOT_FOUND}:
+        reply = self._http.send("POST", f"{_call_path(carrier_call_id)}/actions/{action}", to_body(fields))
+        if reply.status == 404 or error_code(reply) in {_ENDED, *_NOT_FOUND}:
             raise CallNotInProgress("over")
         if reply.status >= 300:
-            raise _failed(reply)
+            raise failed(reply)
 
     def _pages(self, path: str, filters: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
         for number in range(1, _PAGES_MAX + 1):
-            reply = self._rest.send("GET", f"{path}?{urlencode({**filters, 'page[number]': str(number)})}")
-            content = reply.content or {}
+            reply = self._http.send("GET", f"{path}?{urlencode({**filters, 'page[number]': str(number)})}")
+            content = reply.json_object() or {}
             items, meta = content.get("data"), content.get("meta")
             total = meta.get("total_pages") if isinstance(meta, dict) else None
             if reply.status != 200 or not isinstance(items, list) or not isinstance(total, int):
-                raise _failed(reply)
+                raise failed(reply)
             yield from (item for item in items if isinstance(item, dict))
             if number >= total:
                 return
         # Half a list would be taken for proof that a call is not there.
-        raise unavailable(f"more than {_PAGES_MAX} pages")
+        raise telnyx_unavailable(f"more than {_PAGES_MAX} pages")
 
     def _listed(self, events: Sequence[Mapping[str, Any]]) -> CarrierCall:
         """The call that all of these events are about, as Telnyx has it now."""
         named = (_find(event.get("metadata"), "call_control_id") for event in events)
         name = next((name for name in named if name is not None and CALL_CONTROL_ID.fullmatch(name)), None)
         if name is None:
-            raise unavailable("an event that does not say of which call")
+            raise telnyx_unavailable("an event that does not say of which call")
         times = [at for at in (parse_time(event.get("event_timestamp")) for event in events) if at is not None]
         created_at = min(times, default=None)
         resource = self._resource(name)
@@ -229,8 +231,7 @@ class TelnyxApi:
 
 def open_api(credentials: CarrierCredentials, *, timeout_seconds: float, route: Route = Route()) -> TelnyxApi:
     """The API of a Call Control application. Raises ValueError when the secret lacks something."""
-    rest = TelnyxRest(credentials["api_key"], credentials.get("api_base_url") or BASE_URL, timeout_seconds)
-    return TelnyxApi(rest, credentials["connection_id"], route)
+    return TelnyxApi(open_http(credentials, timeout_seconds), credentials["connection_id"], route)
 
 
 def _to_carrier_call(resource: Mapping[str, Any], created_at: datetime | None) -> CarrierCall:
@@ -252,13 +253,9 @@ def _find(content: object, name: str) -> str | None:
 
 
 def _data(reply: Reply) -> Mapping[str, Any]:
-    data = (reply.content or {}).get("data")
+    data = (reply.json_object() or {}).get("data")
     return data if isinstance(data, dict) else {}
 
 
 def _call_path(carrier_call_id: str) -> str:
     return f"/v2/calls/{quote(carrier_call_id, safe=':')}"
-
-
-def _failed(reply: Reply) -> CarrierUnavailable:
-    return unavailable(f"HTTP {reply.status}, error {reply.error_code}")

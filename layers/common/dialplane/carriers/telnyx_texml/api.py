@@ -12,11 +12,13 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from dialplane.carriers.contract import CarrierCredentials, InvalidCallback
-from dialplane.carriers.telnyx.rest import BASE_URL, Reply, TelnyxRest, refusal, unavailable
+from dialplane.carriers.http import CarrierHttp, Reply, to_body
+from dialplane.carriers.telnyx.rest import error_code, failed, open_http, refusal, telnyx_unavailable
 from dialplane.carriers.telnyx.webhooks import CALL_CONTROL_ID
 from dialplane.carriers.telnyx_texml.events import call_resource_to_fields, parse_time
-from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Placed, Unknown
-from dialplane.domain.errors import CallNotInProgress, CarrierUnavailable
+from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Unknown
+from dialplane.domain.errors import CallNotInProgress
+from dialplane.usecases.reconcile_calls import CarrierCall
 
 _STATUS_EVENTS = "initiated ringing answered completed"
 _RING_TIMEOUT_SECONDS = (5, 120)
@@ -31,8 +33,8 @@ _OVER = frozenset({"10005", "90015", "90018"})
 class TelnyxTexmlApi:
     """The calls of one TeXML application. Safe to share between threads."""
 
-    def __init__(self, rest: TelnyxRest, account_sid: str, application_sid: str) -> None:
-        self._rest = rest
+    def __init__(self, http: CarrierHttp, account_sid: str, application_sid: str) -> None:
+        self._http = http
         self._application_sid = application_sid
         self._path = f"/v2/texml/Accounts/{quote(account_sid, safe='')}/Calls"
 
@@ -42,12 +44,13 @@ class TelnyxTexmlApi:
         An answer that accepts the call and does not name it is Unknown: nothing can be done with a call without a
         name. Its first callback, or the reconciler, brings the name.
         """
-        reply = self._rest.dial(self._path, self._fields(request), timeout_seconds=self._rest.timeout_seconds)
+        reply = self._http.dial(self._path, to_body(self._fields(request)))
         if not isinstance(reply, Reply):
             return reply
         if reply.status not in (200, 201):
             return refusal(reply)
-        names = ((reply.content or {}).get(name) for name in _NAMES)
+        content = reply.json_object() or {}
+        names = (content.get(name) for name in _NAMES)
         name = next((name for name in names if isinstance(name, str) and CALL_CONTROL_ID.fullmatch(name)), None)
         if name is None:
             return Unknown(reason=f"HTTP {reply.status} whose body names no call")
@@ -55,12 +58,13 @@ class TelnyxTexmlApi:
 
     def fetch_call(self, carrier_call_id: str) -> CarrierCall | None:
         """One call, or None when the account has none of this name. Raises CarrierUnavailable."""
-        reply = self._rest.send("GET", self._call_path(carrier_call_id))
-        if reply.status == 404 or reply.error_code in _OVER:
+        reply = self._http.send("GET", self._call_path(carrier_call_id))
+        if reply.status == 404 or error_code(reply) in _OVER:
             return None
-        if reply.status != 200 or reply.content is None:
-            raise _failed(reply)
-        return _to_carrier_call(reply.content)
+        resource = reply.json_object()
+        if reply.status != 200 or resource is None:
+            raise failed(reply)
+        return _to_carrier_call(resource)
 
     def list_calls(self, *, destination: str, caller_number: str, created_after: datetime) -> Sequence[CarrierCall]:
         """Every call between the two numbers that was created at or after ``created_after``. Raises CarrierUnavailable.
@@ -114,11 +118,11 @@ class TelnyxTexmlApi:
         return fields
 
     def _update(self, carrier_call_id: str, fields: Mapping[str, str]) -> None:
-        reply = self._rest.send("POST", self._call_path(carrier_call_id), fields)
-        if reply.status == 404 or reply.error_code in _OVER:
+        reply = self._http.send("POST", self._call_path(carrier_call_id), to_body(fields))
+        if reply.status == 404 or error_code(reply) in _OVER:
             raise CallNotInProgress("over")
         if reply.status >= 300:
-            raise _failed(reply)
+            raise failed(reply)
 
     def _call_path(self, carrier_call_id: str) -> str:
         return f"{self._path}/{quote(carrier_call_id, safe=':')}"
@@ -126,35 +130,31 @@ class TelnyxTexmlApi:
     def _pages(self, path: str) -> Iterator[Mapping[str, Any]]:
         next_path = path
         for _ in range(_PAGES_MAX):
-            reply = self._rest.send("GET", next_path)
-            content = reply.content or {}
+            reply = self._http.send("GET", next_path)
+            content = reply.json_object() or {}
             items = content.get("calls")
             if reply.status != 200 or not isinstance(items, list):
-                raise _failed(reply)
+                raise failed(reply)
             yield from (item for item in items if isinstance(item, dict))
             next_path = str(content.get("next_page_uri") or "")
             if not next_path:
                 return
             if not next_path.startswith(self._path):
-                raise unavailable("a next page outside the account")
+                raise telnyx_unavailable("a next page outside the account")
         # Half a list would be taken for proof that a call is not there.
-        raise unavailable(f"more than {_PAGES_MAX} pages")
+        raise telnyx_unavailable(f"more than {_PAGES_MAX} pages")
 
 
 def open_api(credentials: CarrierCredentials, *, timeout_seconds: float) -> TelnyxTexmlApi:
     """The API of a TeXML application. Raises ValueError when the secret lacks something."""
-    rest = TelnyxRest(credentials["api_key"], credentials.get("api_base_url") or BASE_URL, timeout_seconds)
-    return TelnyxTexmlApi(rest, credentials["account_sid"], credentials["application_sid"])
+    http = open_http(credentials, timeout_seconds)
+    return TelnyxTexmlApi(http, credentials["account_sid"], credentials["application_sid"])
 
 
 def _to_carrier_call(resource: Mapping[str, Any]) -> CarrierCall:
     try:
         fields = call_resource_to_fields(resource)
     except InvalidCallback as error:
-        raise unavailable(str(error)) from error
+        raise telnyx_unavailable(str(error)) from error
     created_at = parse_time(resource.get("date_created")) or parse_time(resource.get("start_time"))
     return CarrierCall(fields["CallSid"], created_at, fields, parse_time(resource.get("end_time")))
-
-
-def _failed(reply: Reply) -> CarrierUnavailable:
-    return unavailable(f"HTTP {reply.status}, error {reply.error_code}")

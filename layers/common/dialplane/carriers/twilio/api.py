@@ -6,30 +6,28 @@ https://www.twilio.com/docs/voice/api/call-resource
 
 from __future__ import annotations
 
-import http.client
-import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from functools import partial
+from typing import Any
 from urllib.parse import quote, urlencode
 
-import urllib3
-from urllib3.connection import HTTPConnection
-from urllib3.exceptions import HTTPError
+from urllib3 import make_headers
 
 from dialplane.carriers.contract import CarrierCredentials, InvalidCallback
+from dialplane.carriers.http import CarrierHttp, Reply, unavailable
 from dialplane.carriers.twilio.events import call_resource_to_fields, parse_time
-from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
-from dialplane.domain.errors import CallNotInProgress, CarrierUnavailable
-from dialplane.tls import default_context
+from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
+from dialplane.domain.errors import CallNotInProgress
+from dialplane.usecases.reconcile_calls import CarrierCall
 
 _BASE_URL = "https://api.twilio.com"
 _STATUS_EVENTS = ("initiated", "ringing", "answered", "completed")
 _PAGE_SIZE = 200
 _PAGES_MAX = 25
 _FORM = "application/x-www-form-urlencoded"
+_unavailable = partial(unavailable, "twilio")
 
 # https://www.twilio.com/docs/api/errors
 REJECTION_CAUSES: dict[int, RejectionCause] = {
@@ -100,61 +98,15 @@ class TwilioApi:
         route: Route = Route(),
     ) -> None:
         self._route = route
-        self._connect_timeout_seconds = min(2.0, timeout_seconds / 2)
-        self._timeout_seconds = timeout_seconds
-        tls = {"ssl_context": default_context()} if base_url.startswith("https:") else {}
-        self._pool = urllib3.connection_from_url(
-            base_url,
-            retries=False,
-            timeout=urllib3.Timeout(connect=self._connect_timeout_seconds, total=timeout_seconds),
-            **tls,
-        )
-        self._tls: dict[str, Any] = tls
         self._path = f"/2010-04-01/Accounts/{quote(account_sid, safe='')}"
-        self._headers = {
-            **urllib3.make_headers(basic_auth=f"{account_sid}:{auth_token}", user_agent="dialplane"),
-            "Accept": "application/json",
-        }
+        key = make_headers(basic_auth=f"{account_sid}:{auth_token}")
+        self._http = CarrierHttp("twilio", base_url, timeout_seconds, key, content_type=_FORM)
 
     def create_call(self, request: DialRequest) -> CreateOutcome:
-        """Ask once for a call. Twilio has no request key, so this is never sent twice.
-
-        Until the first byte of the request is sent a failure proves that nothing was placed; from then on only an
-        answer proves anything, and a 5xx is none.
-        """
-        # A connection of its own: one kept alive may be closed by the other side while the request is under way, and
-        # a lost answer costs the caller minutes of uncertainty, a handshake a tenth of a second.
-        started = time.monotonic()
-        new_connection = cast(type[HTTPConnection], self._pool.ConnectionCls)
-        connection = new_connection(
-            self._pool.host, self._pool.port, timeout=self._connect_timeout_seconds, **self._tls
-        )
-        try:
-            try:
-                connection.connect()
-            except (HTTPError, OSError) as error:
-                return Rejected(cause="unreachable", code=type(error).__name__, message=str(error))
-            remaining = self._timeout_seconds - (time.monotonic() - started)
-            if remaining <= 0:
-                # Looking up the name has no time limit of its own. Whoever waits for this dial has stopped waiting.
-                return Rejected(cause="unreachable", code="ConnectTimeout", message="It took too long to connect.")
-            return self._post_call(connection, request, timeout_seconds=remaining)
-        finally:
-            connection.close()
-
-    def _post_call(self, connection: HTTPConnection, request: DialRequest, *, timeout_seconds: float) -> CreateOutcome:
-        connection.timeout = timeout_seconds
-        try:
-            connection.request(
-                "POST",
-                f"{self._path}/Calls.json",
-                body=urlencode(_create_form(request, self._route)),
-                headers={**self._headers, "Content-Type": _FORM},
-            )
-            response = connection.getresponse()
-        except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
-            return Unknown(reason=f"{type(error).__name__}: {error}")
-        return _to_outcome(response.status, response.data, response.headers.get("Retry-After"))
+        """Ask once for a call. Twilio has no request key, so this is never sent twice."""
+        form = urlencode(_create_form(request, self._route))
+        reply = self._http.dial(f"{self._path}/Calls.json", form.encode())
+        return _to_outcome(reply) if isinstance(reply, Reply) else reply
 
     def fetch_call(self, carrier_call_id: str) -> CarrierCall | None:
         """One call, or None when the account has none of this id. Raises CarrierUnavailable."""
@@ -195,10 +147,10 @@ class TwilioApi:
 
     def end_call(self, carrier_call_id: str) -> None:
         """Hang up, whatever the call is doing; one that has ended or is gone is success. Raises CarrierUnavailable."""
-        status, body = self._send("POST", self._call_path(carrier_call_id), body="Status=completed")
-        code = _error_code(body)
-        if status >= 300 and status != 404 and code not in (_NOT_FOUND, _NOT_IN_PROGRESS):
-            raise _unavailable(f"HTTP {status}, error {code}")
+        try:
+            self._update(carrier_call_id, Status="completed")
+        except CallNotInProgress:
+            return
 
     def transfer_call(self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None) -> None:
         """Say ``message``, then connect the callee with ``destination``, over the route of the account's calls.
@@ -216,12 +168,15 @@ class TwilioApi:
             sip_username=route.sip_username,
             sip_password=route.sip_password,
         )
-        status, body = self._send("POST", self._call_path(carrier_call_id), body=urlencode({"Twiml": document.text}))
-        code = _error_code(body)
-        if status == 404 or code in (_NOT_FOUND, _NOT_IN_PROGRESS):
+        self._update(carrier_call_id, Twiml=document.text)
+
+    def _update(self, carrier_call_id: str, **form: str) -> None:
+        reply = self._http.send("POST", self._call_path(carrier_call_id), urlencode(form).encode())
+        code = _error_code(reply)
+        if reply.status == 404 or code in (_NOT_FOUND, _NOT_IN_PROGRESS):
             raise CallNotInProgress("over")
-        if status >= 300:
-            raise _unavailable(f"HTTP {status}, error {code}")
+        if reply.status >= 300:
+            raise _unavailable(f"HTTP {reply.status}, error {code}")
 
     def _call_path(self, carrier_call_id: str, suffix: str = "") -> str:
         return f"{self._path}/Calls/{quote(carrier_call_id, safe='')}{suffix}.json"
@@ -245,21 +200,13 @@ class TwilioApi:
         raise _unavailable(f"more than {_PAGES_MAX} pages")
 
     def _get(self, path: str) -> Mapping[str, Any] | None:
-        status, body = self._send("GET", path)
-        if status == 404:
+        reply = self._http.send("GET", path)
+        if reply.status == 404:
             return None
-        content = _json_object(body)
-        if status != 200 or content is None:
-            raise _unavailable(f"HTTP {status}, error {_error_code(body)}")
+        content = reply.json_object()
+        if reply.status != 200 or content is None:
+            raise _unavailable(f"HTTP {reply.status}, error {_error_code(reply)}")
         return content
-
-    def _send(self, method: str, path: str, *, body: str | None = None) -> tuple[int, bytes]:
-        headers = {**self._headers, "Content-Type": _FORM} if body is not None else self._headers
-        try:
-            response = self._pool.urlopen(method, path, body=body, headers=headers, redirect=False)
-        except (HTTPError, OSError) as error:
-            raise _unavailable(type(error).__name__) from error
-        return response.status, response.data
 
 
 def open_api(
@@ -298,27 +245,26 @@ def _create_form(request: DialRequest, route: Route) -> list[tuple[str, str]]:
     return [(name, value) for name, value in form if value is not None]
 
 
-def _to_outcome(status: int, body: bytes, retry_after: str | None) -> CreateOutcome:
-    content = _json_object(body) or {}
-    code = _error_code(body)
-    if status in (200, 201):
+def _to_outcome(reply: Reply) -> CreateOutcome:
+    content = reply.json_object() or {}
+    code = _error_code(reply)
+    if reply.status in (200, 201):
         try:
             return Placed(carrier_call_id=call_resource_to_fields(content)["CallSid"])
         except InvalidCallback as error:
-            return Unknown(reason=f"HTTP {status} whose body is not a call: {error}")
-    # 408 is a proxy that stopped waiting; a redirect or a 5xx says nothing about what was done before it was sent.
-    if not 400 <= status < 500 or status == 408 or code == _ALREADY_INITIATED:
-        return Unknown(reason=f"HTTP {status}, error {code}")
+            return Unknown(reason=f"HTTP {reply.status} whose body is not a call: {error}")
+    if not reply.proves_rejection or code == _ALREADY_INITIATED:
+        return Unknown(reason=f"HTTP {reply.status}, error {code}")
     cause: RejectionCause = REJECTION_CAUSES.get(code or 0, "other")
-    if status == 429:
+    if reply.status == 429:
         cause = "rate_limited"  # Twilio documents: not processed
-    elif status == 401:
+    elif reply.status == 401:
         cause = "credentials"
     return Rejected(
         cause=cause,
-        code=str(code) if code is not None else f"HTTP{status}",
+        code=str(code) if code is not None else f"HTTP{reply.status}",
         message=str(content.get("message") or ""),
-        retry_after_seconds=_seconds(retry_after),
+        retry_after_seconds=reply.retry_after_seconds,
     )
 
 
@@ -331,24 +277,6 @@ def _to_carrier_call(resource: Mapping[str, Any]) -> CarrierCall:
     return CarrierCall(fields["CallSid"], created_at, fields, ended_at)
 
 
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def _error_code(body: bytes) -> int | None:
-    code = (_json_object(body) or {}).get("code")
+def _error_code(reply: Reply) -> int | None:
+    code = (reply.json_object() or {}).get("code")
     return code if isinstance(code, int) else None
-
-
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isascii() and text.isdigit() else None
-
-
-def _unavailable(detail: str) -> CarrierUnavailable:
-    return CarrierUnavailable(
-        f"Twilio could not be asked about its calls ({detail}). Ask again later.", carrier="twilio"
-    )

@@ -7,28 +7,26 @@ https://developer.vonage.com/en/api/voice
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
+from functools import partial
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-import urllib3
-from urllib3.connection import HTTPConnection
-from urllib3.exceptions import HTTPError
-
 from dialplane.carriers.contract import CarrierCredentials, InvalidCallback
+from dialplane.carriers.http import CarrierHttp, Reply, unavailable
 from dialplane.carriers.vonage.events import parse_time, record_to_fields, to_call_status
 from dialplane.carriers.vonage.instructions import talk
 from dialplane.carriers.vonage.webhooks import to_json
-from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
-from dialplane.domain.errors import CallNotInProgress, CarrierUnavailable
-from dialplane.tls import default_context
+from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
+from dialplane.domain.errors import CallNotInProgress
+from dialplane.usecases.reconcile_calls import CarrierCall
 
 _BASE_URL = "https://api.nexmo.com"
+_PATH = "/v1/calls"
 _RINGING_SECONDS_MAX = 120
 _LENGTH_SECONDS_MAX = 7200
 _TOKEN_SECONDS = 15 * 60
@@ -39,9 +37,9 @@ _PAGES_MAX = 100
 _LIVE_STATUSES = ("started", "ringing", "answered", "machine")
 # How long after it was made the latest call that we look for can have ended.
 _LIFETIME_MAX = timedelta(seconds=_RINGING_SECONDS_MAX + _LENGTH_SECONDS_MAX, minutes=5)
-_JSON = "application/json"
 # Answers to a command that may mean no more than that the call is over.
 _MAYBE_OVER = (400, 409, 422)
+_unavailable = partial(unavailable, "vonage")
 
 # https://developer.vonage.com/en/api-errors, by the last part of "type"
 REJECTION_CAUSES: dict[str, RejectionCause] = {
@@ -67,54 +65,16 @@ class VonageApi:
         self, application_id: str, private_key: str, base_url: str = _BASE_URL, timeout_seconds: float = 5.0
     ) -> None:
         self._signer = _Signer(application_id, private_key)
-        self._connect_timeout_seconds = min(2.0, timeout_seconds / 2)
-        self._timeout_seconds = timeout_seconds
-        tls = {"ssl_context": default_context()} if base_url.startswith("https:") else {}
-        self._pool = urllib3.connection_from_url(
-            base_url,
-            retries=False,
-            timeout=urllib3.Timeout(connect=self._connect_timeout_seconds, total=timeout_seconds),
-            **tls,
-        )
-        self._tls: dict[str, Any] = tls
-        self._path = f"{urlsplit(base_url).path.rstrip('/')}/v1/calls"
+        self._http = CarrierHttp("vonage", base_url, timeout_seconds)
 
     def create_call(self, request: DialRequest) -> CreateOutcome:
-        """Ask once for a call. Vonage has no request key, so this is never sent twice.
-
-        Until the first byte of the request is sent a failure proves that nothing was placed; from then on only an
-        answer proves anything, and a 5xx is none.
-        """
-        body, headers = json.dumps(_create_document(request)).encode(), self._headers(has_body=True)
-        # A connection of its own: one kept alive may be closed by the other side while the request is under way, and
-        # a lost answer costs the caller minutes of uncertainty, a handshake a tenth of a second.
-        started = time.monotonic()
-        new_connection = cast(type[HTTPConnection], self._pool.ConnectionCls)
-        connection = new_connection(
-            self._pool.host, self._pool.port, timeout=self._connect_timeout_seconds, **self._tls
-        )
-        try:
-            try:
-                connection.connect()
-            except (HTTPError, OSError) as error:
-                return Rejected(cause="unreachable", code=type(error).__name__, message=str(error))
-            remaining = self._timeout_seconds - (time.monotonic() - started)
-            if remaining <= 0:
-                # Looking up the name has no time limit of its own. Whoever waits for this dial has stopped waiting.
-                return Rejected(cause="unreachable", code="ConnectTimeout", message="It took too long to connect.")
-            connection.timeout = remaining
-            try:
-                connection.request("POST", self._path, body=body, headers=headers)
-                response = connection.getresponse()
-            except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
-                return Unknown(reason=f"{type(error).__name__}: {error}")
-            return _to_outcome(response.status, response.data, response.headers.get("Retry-After"))
-        finally:
-            connection.close()
+        """Ask once for a call. Vonage has no request key, so this is never sent twice."""
+        reply = self._http.dial(_PATH, _to_body(_create_document(request)), headers=self._signer.headers())
+        return _to_outcome(reply) if isinstance(reply, Reply) else reply
 
     def fetch_call(self, carrier_call_id: str) -> CarrierCall | None:
         """One call, or None when the application has none of this id. Raises CarrierUnavailable."""
-        record = self._get(self._call_path(carrier_call_id))
+        record = self._get(_call_path(carrier_call_id))
         return None if record is None else _to_carrier_call(record)
 
     def list_calls(self, *, destination: str, caller_number: str, created_after: datetime) -> Sequence[CarrierCall]:
@@ -160,27 +120,24 @@ class VonageApi:
 
     def _command(self, carrier_call_id: str, command: Mapping[str, Any]) -> bool:
         """Change a live call; False when it is over."""
-        path = self._call_path(carrier_call_id)
-        status, body = self._send("PUT", path, command)
-        if status < 300:
+        path = _call_path(carrier_call_id)
+        reply = self._http.send("PUT", path, _to_body(command), headers=self._signer.headers())
+        if reply.status < 300:
             return True
-        if status == 404:
+        if reply.status == 404:
             return False
-        if status in _MAYBE_OVER:
+        if reply.status in _MAYBE_OVER:
             record = self._get(path)
             known = None if record is None else to_call_status(_fields_of(record))
             if record is None or (known is not None and known.is_terminal):
                 return False
-        raise _unavailable(f"HTTP {status}, error {_error_code(_json_object(body))}")
-
-    def _call_path(self, carrier_call_id: str) -> str:
-        return f"{self._path}/{quote(carrier_call_id, safe='')}"
+        raise _unavailable(f"HTTP {reply.status}, error {_error_code(reply.json_object(to_json))}")
 
     def _pages(self, filters: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
         first = {**filters, "page_size": str(_PAGE_SIZE), "order": "asc"}
         query, read = urlencode(first), 0
         for _ in range(_PAGES_MAX):
-            page = self._get(f"{self._path}?{query}") or {}
+            page = self._get(f"{_PATH}?{query}") or {}
             embedded, count = page.get("_embedded"), page.get("count")
             records = embedded.get("calls") if isinstance(embedded, dict) else None
             if not isinstance(records, list) or not isinstance(count, str) or not count.isdigit():
@@ -200,26 +157,13 @@ class VonageApi:
         raise _unavailable("an incomplete list of calls")
 
     def _get(self, path: str) -> Mapping[str, Any] | None:
-        status, body = self._send("GET", path)
-        if status == 404:
+        reply = self._http.send("GET", path, headers=self._signer.headers())
+        if reply.status == 404:
             return None
-        content = _json_object(body)
-        if status != 200 or content is None:
-            raise _unavailable(f"HTTP {status}, error {_error_code(content)}")
+        content = reply.json_object(to_json)
+        if reply.status != 200 or content is None:
+            raise _unavailable(f"HTTP {reply.status}, error {_error_code(content)}")
         return content
-
-    def _send(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> tuple[int, bytes]:
-        body = None if document is None else json.dumps(document).encode()
-        headers = self._headers(has_body=body is not None)
-        try:
-            response = self._pool.urlopen(method, path, body=body, headers=headers, redirect=False)
-        except (HTTPError, OSError) as error:
-            raise _unavailable(type(error).__name__) from error
-        return response.status, response.data
-
-    def _headers(self, *, has_body: bool) -> dict[str, str]:
-        headers = {"Authorization": f"Bearer {self._signer.new_token()}", "Accept": _JSON, "User-Agent": "dialplane"}
-        return {**headers, "Content-Type": _JSON} if has_body else headers
 
 
 class _Signer:
@@ -243,7 +187,10 @@ class _Signer:
         self._key = key
         self._application_id = application_id
 
-    def new_token(self) -> str:
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._new_token()}"}
+
+    def _new_token(self) -> str:
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15  # noqa: PLC0415
         from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
 
@@ -283,23 +230,30 @@ def _create_document(request: DialRequest) -> dict[str, Any]:
     return {**document, "machine_detection": "continue"} if request.machine_detection else document
 
 
-def _to_outcome(status: int, body: bytes, retry_after: str | None) -> CreateOutcome:
-    content = _json_object(body) or {}
+def _call_path(carrier_call_id: str) -> str:
+    return f"{_PATH}/{quote(carrier_call_id, safe='')}"
+
+
+def _to_body(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document).encode()
+
+
+def _to_outcome(reply: Reply) -> CreateOutcome:
+    content = reply.json_object(to_json) or {}
     code = _error_code(content)
-    if status in (200, 201):
+    if reply.status in (200, 201):
         try:
             return Placed(carrier_call_id=record_to_fields(content)["uuid"])
         except (InvalidCallback, KeyError) as error:
-            return Unknown(reason=f"HTTP {status} whose body is not a call: {error}")
-    # 408 is a proxy that stopped waiting; a redirect or a 5xx says nothing about what was done before it was sent.
-    if not 400 <= status < 500 or status == 408:
-        return Unknown(reason=f"HTTP {status}, error {code}")
+            return Unknown(reason=f"HTTP {reply.status} whose body is not a call: {error}")
+    if not reply.proves_rejection:
+        return Unknown(reason=f"HTTP {reply.status}, error {code}")
     texts = (content.get(name) for name in ("detail", "title", "error_title"))
     return Rejected(
-        cause=_cause(status, code, content),
-        code=code or f"HTTP{status}",
+        cause=_cause(reply.status, code, content),
+        code=code or f"HTTP{reply.status}",
         message=next((text for text in texts if isinstance(text, str) and text), ""),
-        retry_after_seconds=_seconds(retry_after),
+        retry_after_seconds=reply.retry_after_seconds,
     )
 
 
@@ -389,25 +343,7 @@ def _base64url(content: Mapping[str, Any] | bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        content = to_json(body)
-    except (ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
 def _error_code(content: Mapping[str, Any] | None) -> str | None:
     """The last part of an error's ``type``: a word, or an address that ends in one."""
     stated = (content or {}).get("type")
     return stated.replace("#", "/").rstrip("/").rpartition("/")[2] or None if isinstance(stated, str) else None
-
-
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isascii() and text.isdigit() else None
-
-
-def _unavailable(detail: str) -> CarrierUnavailable:
-    return CarrierUnavailable(
-        f"Vonage could not be asked about its calls ({detail}). Ask again later.", carrier="vonage"
-    )
