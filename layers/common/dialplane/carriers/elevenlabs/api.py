@@ -20,9 +20,8 @@ from dialplane.carriers.elevenlabs.events import duration_seconds, parse_time
 from dialplane.carriers.elevenlabs.webhooks import call_id_of, conversation_fields
 from dialplane.carriers.http import CarrierHttp, Reply, to_body, unavailable
 from dialplane.carriers.twilio import api as twilio
-from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
+from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
 from dialplane.domain.errors import ControlUnsupported
-from dialplane.usecases.reconcile_calls import CarrierCall
 
 _BASE_URL = "https://api.elevenlabs.io"
 _CONVERSATIONS = "/v1/convai/conversations"

@@ -19,10 +19,9 @@ from dialplane.carriers.telnyx.events import RESOURCE, call_resource_to_fields, 
 from dialplane.carriers.telnyx.instructions import dial_fields, speech
 from dialplane.carriers.telnyx.rest import error_code, failed, open_http, refusal, telnyx_unavailable
 from dialplane.carriers.telnyx.webhooks import CALL_CONTROL_ID, call_id_of
-from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Unknown
+from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Placed, Unknown
 from dialplane.domain.errors import CallNotInProgress
 from dialplane.domain.instructions import Instructions
-from dialplane.usecases.reconcile_calls import CarrierCall
 
 # Telnyx takes a second dial with the same command_id for the same one, this long after the first.
 _COMMAND_SECONDS = 60.0

@@ -16,9 +16,8 @@ from dialplane.carriers.http import CarrierHttp, Reply, to_body
 from dialplane.carriers.telnyx.rest import error_code, failed, open_http, refusal, telnyx_unavailable
 from dialplane.carriers.telnyx.webhooks import CALL_CONTROL_ID
 from dialplane.carriers.telnyx_texml.events import call_resource_to_fields, parse_time
-from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Unknown
+from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Placed, Unknown
 from dialplane.domain.errors import CallNotInProgress
-from dialplane.usecases.reconcile_calls import CarrierCall
 
 _STATUS_EVENTS = "initiated ringing answered completed"
 _RING_TIMEOUT_SECONDS = (5, 120)

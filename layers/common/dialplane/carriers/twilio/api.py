@@ -18,9 +18,8 @@ from urllib3 import make_headers
 from dialplane.carriers.contract import CarrierCredentials, InvalidCallback
 from dialplane.carriers.http import CarrierHttp, Reply, unavailable
 from dialplane.carriers.twilio.events import call_resource_to_fields, parse_time
-from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
+from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
 from dialplane.domain.errors import CallNotInProgress
-from dialplane.usecases.reconcile_calls import CarrierCall
 
 _BASE_URL = "https://api.twilio.com"
 _STATUS_EVENTS = ("initiated", "ringing", "answered", "completed")

@@ -21,9 +21,8 @@ from dialplane.carriers.http import CarrierHttp, Reply, unavailable
 from dialplane.carriers.vonage.events import parse_time, record_to_fields, to_call_status
 from dialplane.carriers.vonage.instructions import talk
 from dialplane.carriers.vonage.webhooks import to_json
-from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
+from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
 from dialplane.domain.errors import CallNotInProgress
-from dialplane.usecases.reconcile_calls import CarrierCall
 
 _BASE_URL = "https://api.nexmo.com"
 _PATH = "/v1/calls"
