@@ -1,4 +1,4 @@
-"""One cold start in a process of its own: `python cold_start.py initiate.app event.json` prints answer and modules.
+"""One cold start in a process of its own: `python cold_start.py initiate.app < event.json` prints answer and modules.
 
 Nothing may be imported here beyond what every interpreter has: it would hide what a function loads.
 """
@@ -17,11 +17,10 @@ class Context:
 
 
 if __name__ == "__main__":
-    module_name, event_path = sys.argv[1:]
+    (module_name,) = sys.argv[1:]
     before = set(sys.modules)
     # As in Lambda: the function's code lies at the root of the import path.
     __import__(module_name)
     handler = sys.modules[module_name].lambda_handler
-    with open(event_path, encoding="utf-8") as file:
-        answer = handler(json.load(file), Context)
+    answer = handler(json.load(sys.stdin), Context)
     json.dump({"answer": answer, "modules": sorted(set(sys.modules) - before - {"json"})}, sys.stdout)

@@ -7,20 +7,25 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import cache
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from dialplane.carriers.registry import CARRIERS, DEFAULT_CARRIER
+from dialplane.dialects.registry import DEFAULT_DIALECT
+from dialplane.dialects.registry import ROUTES as DIALECT_ROUTES
 from tests.fakes import cold_start
 from tests.fakes.emulated import Emulated
 from tests.fakes.emulated import emulated as emulated_aws
-from tests.fakes.event_files import FOLDER
+from tests.fakes.event_files import BY_NAME
 from tests.fakes.template import ROOT
 
-# Each function's module and the events that are played to it: the common way, and a way that needs more.
+# Each function's module and the events of its usual way, which is Twilio's and the older dialect's.
 FUNCTIONS = {
     "initiate.app": ("initiate_seed2_custom", "initiate_idempotency_key", "initiate_wrong_types"),
+    "initiate.dial": ("dial_queued",),
     "twiml.app": ("twiml_answered", "twiml_forged"),
     "status.webhook": ("status_webhook_completed", "status_webhook_forged"),
     "status.worker": ("status_worker_completed",),
@@ -117,46 +122,148 @@ PACKAGES = {
         "ulid",
         "urllib3",
     },
+    "initiate.dial": {*_POWERTOOLS, "ulid", "urllib3"},
     "twiml.app": {"twilio"},
     "status.webhook": {"twilio"},
     "status.worker": _POWERTOOLS,
     "status.completion": {"ulid"},
-    "status.reconciler": _POWERTOOLS,
+    "status.reconciler": {*_POWERTOOLS, "ulid"},
     "manage.app": {"phonenumbers", "ulid"},
 }
 
 
+# What another carrier or another dialect adds to the usual way: modules of ours, below `dialplane`, and packages. The
+# lists are exact. Of the carriers only Telnyx needs a package to check a signature.
+_CRYPTOGRAPHY = frozenset({"cryptography", "_cffi_backend", "_openssl"})
+_NOTHING = frozenset[str]()
+_TELNYX_SIGNATURE = "carriers.telnyx carriers.telnyx.signature"
+_TELNYX_WEBHOOKS = f"{_TELNYX_SIGNATURE} carriers.telnyx.webhooks domain.ids"
+_TEXML_WEBHOOKS = f"{_TELNYX_SIGNATURE} carriers.telnyx_texml carriers.telnyx_texml.webhooks"
+_TELNYX_API = (
+    "carriers.telnyx carriers.telnyx.api carriers.telnyx.events carriers.telnyx.instructions carriers.telnyx.rest "
+    "carriers.telnyx.signature carriers.telnyx.webhooks"
+)
+_VONAGE_API = (
+    "carriers.vonage carriers.vonage.api carriers.vonage.events carriers.vonage.instructions carriers.vonage.webhooks"
+)
+_ELEVENLABS_API = "carriers.elevenlabs carriers.elevenlabs.api carriers.elevenlabs.events carriers.elevenlabs.webhooks"
+_TESTER = "dialects.elevenlabs_tester dialects.elevenlabs_tester.requests"
+ADDED: dict[tuple[str, str], tuple[str, frozenset[str]]] = {
+    ("status.webhook", "status_webhook_sip_twilio_completed"): (
+        "carriers.sip_twilio carriers.sip_twilio.webhooks",
+        _NOTHING,
+    ),
+    ("status.webhook", "status_webhook_telnyx_hangup"): (_TELNYX_WEBHOOKS, _CRYPTOGRAPHY),
+    ("status.webhook", "status_webhook_telnyx_stale"): (_TELNYX_WEBHOOKS, _NOTHING),
+    ("status.webhook", "status_webhook_sip_telnyx_hangup"): (
+        f"{_TELNYX_WEBHOOKS} carriers.sip_telnyx carriers.sip_telnyx.webhooks",
+        _CRYPTOGRAPHY,
+    ),
+    ("status.webhook", "status_webhook_telnyx_texml_completed"): (_TEXML_WEBHOOKS, _CRYPTOGRAPHY),
+    ("status.webhook", "status_webhook_vonage_completed"): ("carriers.vonage carriers.vonage.webhooks", _NOTHING),
+    ("status.webhook", "status_webhook_elevenlabs_transcription"): (
+        "carriers.elevenlabs carriers.elevenlabs.webhooks domain.ids",
+        _NOTHING,
+    ),
+    ("twiml.app", "twiml_sip_twilio_answered"): (
+        "carriers.sip_twilio carriers.sip_twilio.instructions carriers.sip_twilio.webhooks",
+        _NOTHING,
+    ),
+    ("twiml.app", "twiml_telnyx_texml_answered"): (
+        f"{_TEXML_WEBHOOKS} carriers.telnyx_texml.instructions",
+        _CRYPTOGRAPHY,
+    ),
+    ("twiml.app", "twiml_vonage_answered"): (
+        "carriers.vonage carriers.vonage.instructions carriers.vonage.webhooks",
+        _NOTHING,
+    ),
+    ("twiml.app", "twiml_elevenlabs_refused"): ("", _NOTHING),
+    ("initiate.app", "initiate_klen"): (
+        "dialects.klen dialects.klen.answers dialects.klen.requests dialects.words",
+        _NOTHING,
+    ),
+    ("initiate.app", "initiate_hms_transient"): (
+        "dialects.hms dialects.hms.answers dialects.hms.requests dialects.words",
+        _NOTHING,
+    ),
+    ("initiate.app", "initiate_tester_context"): (_TESTER, _NOTHING),
+    ("initiate.app", "initiate_tester_call"): (
+        f"{_TESTER} dialects.elevenlabs_tester.answers dialects.words {_ELEVENLABS_API}",
+        _NOTHING,
+    ),
+    ("initiate.app", "initiate_over_telnyx"): (_TELNYX_API, _NOTHING),
+    ("initiate.app", "initiate_over_vonage"): (_VONAGE_API, _CRYPTOGRAPHY),
+    ("initiate.app", "initiate_over_sip_twilio"): ("carriers.sip_twilio carriers.sip_twilio.api", _NOTHING),
+    ("initiate.dial", "dial_over_telnyx"): (_TELNYX_API, _NOTHING),
+    ("status.worker", "status_worker_telnyx_answered"): (
+        f"{_TELNYX_API} carriers.http domain.ids",
+        frozenset({"urllib3"}),
+    ),
+    ("status.worker", "status_worker_telnyx_ended"): (
+        "carriers.telnyx carriers.telnyx.events carriers.telnyx.signature carriers.telnyx.webhooks domain.ids",
+        _NOTHING,
+    ),
+    ("status.worker", "status_worker_vonage_completed"): (
+        "carriers.vonage carriers.vonage.events carriers.vonage.webhooks",
+        _NOTHING,
+    ),
+    ("status.worker", "status_worker_elevenlabs_failure"): (
+        "carriers.elevenlabs carriers.elevenlabs.events carriers.elevenlabs.webhooks domain.ids",
+        _NOTHING,
+    ),
+    ("manage.app", "manage_list_calls_klen"): (
+        "dialects.klen dialects.klen.answers dialects.klen.calls dialects.words",
+        _NOTHING,
+    ),
+    ("manage.app", "manage_list_calls_hms"): ("dialects.hms dialects.hms.calls", _NOTHING),
+    ("manage.app", "manage_control_end_call"): (
+        "carriers.http carriers.twilio carriers.twilio.api carriers.twilio.events carriers.twilio.fields",
+        frozenset({"urllib3"}),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ColdStarts:
+    """Fresh processes, one for each event, and what they have loaded; their events do not disturb one another."""
+
+    emulated: Emulated
+    _known: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+
+    def usual(self, module: str) -> frozenset[str]:
+        """Names of the modules that a function has loaded when it has answered the events of its usual way."""
+        return frozenset().union(*(self.loaded(module, event) for event in FUNCTIONS[module]))
+
+    def loaded(self, module: str, event: str) -> frozenset[str]:
+        """Names of the modules that were loaded when a fresh process had answered the event."""
+        if (module, event) not in self._known:
+            self._known[module, event] = self._played(module, event)
+        return self._known[module, event]
+
+    def _played(self, module: str, event: str) -> frozenset[str]:
+        self.emulated.refill()
+        # Without the tests' own import path, and without what a developer's shell adds to Python's.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "functions"), str(ROOT / "layers/common")])
+        finished = subprocess.run(
+            [sys.executable, "-P", str(Path(cold_start.__file__)), module],
+            env=environment | {"PYTHONDONTWRITEBYTECODE": "1"},
+            input=json.dumps(BY_NAME[event].at(datetime.now(UTC))),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert finished.returncode == 0, finished.stderr
+        report = json.loads(finished.stdout.splitlines()[-1])
+        assert BY_NAME[event].mismatch(report["answer"]) == ""
+        return frozenset(report["modules"])
+
+
 @pytest.fixture(scope="module")
-def emulated() -> Iterator[Emulated]:
-    """The AWS that the processes talk to; their events do not disturb one another."""
+def cold_starts() -> Iterator[ColdStarts]:
+    """Processes on an emulated AWS."""
     with emulated_aws() as made:
-        made.refill()
-        yield made
-
-
-@cache
-def loaded(module: str) -> frozenset[str]:
-    """Names of the modules that were loaded when a fresh process had answered the module's events, one process each."""
-    return frozenset().union(*(loaded_by(module, event) for event in FUNCTIONS[module]))
-
-
-def loaded_by(module: str, event: str) -> frozenset[str]:
-    """Names of the modules that were loaded when a fresh process had answered one event."""
-    # Without the tests' own import path, and without what a developer's shell adds to Python's.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "functions"), str(ROOT / "layers/common")])
-    finished = subprocess.run(
-        [sys.executable, "-P", str(Path(cold_start.__file__)), module, str(FOLDER / f"{event}.json")],
-        env=environment | {"PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr
-    report = json.loads(finished.stdout.splitlines()[-1])
-    status = report["answer"].get("statusCode", 200)
-    assert status < 500, f"{event} was answered {status}"
-    return frozenset(report["modules"])
+        yield ColdStarts(made)
 
 
 def members(names: frozenset[str], packages: tuple[str, ...]) -> list[str]:
@@ -172,47 +279,58 @@ def third_party(names: frozenset[str]) -> set[str]:
     return {package for package in packages if not package.startswith(("_sysconfigdata", "__"))}
 
 
-@pytest.mark.usefixtures("emulated")
-@pytest.mark.parametrize("module", FUNCTIONS)
-def test_no_function_loads_an_sdk_or_another_program(module: str) -> None:
-    assert members(loaded(module), FORBIDDEN) == []
+WAYS = [*((module, event) for module in FUNCTIONS for event in FUNCTIONS[module]), *ADDED]
 
 
-@pytest.mark.usefixtures("emulated")
+@pytest.mark.parametrize(("module", "event"), WAYS)
+def test_no_function_loads_an_sdk_or_another_program(cold_starts: ColdStarts, module: str, event: str) -> None:
+    assert members(cold_starts.loaded(module, event), FORBIDDEN) == []
+
+
+@pytest.mark.parametrize(("module", "event"), [way for way in WAYS if way[0] in WEBHOOKS])
+def test_what_a_carrier_waits_for_loads_next_to_nothing(cold_starts: ColdStarts, module: str, event: str) -> None:
+    assert members(cold_starts.loaded(module, event), FORBIDDEN_FOR_WEBHOOKS) == []
+
+
 @pytest.mark.parametrize("module", WEBHOOKS)
-def test_what_a_carrier_waits_for_loads_next_to_nothing(module: str) -> None:
-    assert members(loaded(module), FORBIDDEN_FOR_WEBHOOKS) == []
-
-
-@pytest.mark.usefixtures("emulated")
-@pytest.mark.parametrize("module", WEBHOOKS)
-def test_what_a_carrier_waits_for_loads_no_module_that_is_not_listed(module: str) -> None:
-    found = set(members(loaded(module), ("dialplane", "twilio")))
+def test_what_a_carrier_waits_for_loads_no_module_that_is_not_listed(cold_starts: ColdStarts, module: str) -> None:
+    found = set(members(cold_starts.usual(module), ("dialplane", "twilio")))
 
     assert sorted(found - MODULES[module]) == [], f"{module} loads modules that it is not listed with"
     assert sorted(MODULES[module] - found) == [], f"{module} is listed with modules that it no longer loads"
 
 
-@pytest.mark.usefixtures("emulated")
 @pytest.mark.parametrize("module", FUNCTIONS)
-def test_each_function_loads_the_packages_it_is_listed_with(module: str) -> None:
-    found = third_party(loaded(module))
+def test_each_function_loads_the_packages_it_is_listed_with(cold_starts: ColdStarts, module: str) -> None:
+    found = third_party(cold_starts.usual(module))
 
     assert sorted(found - PACKAGES[module]) == [], f"{module} loads packages that it is not listed with"
     assert sorted(PACKAGES[module] - found) == [], f"{module} is listed with packages that it no longer loads"
 
 
-@pytest.mark.usefixtures("emulated")
+@pytest.mark.parametrize(("module", "event"), ADDED)
+def test_a_carrier_or_a_dialect_adds_its_own_and_nothing_else(cold_starts: ColdStarts, module: str, event: str) -> None:
+    modules, packages = ADDED[module, event]
+
+    added = cold_starts.loaded(module, event) - cold_starts.usual(module)
+
+    assert members(added, ("dialplane",)) == sorted(f"dialplane.{name}" for name in modules.split())
+    assert third_party(added) == packages
+
+
 @pytest.mark.parametrize("module", FUNCTIONS)
-def test_no_function_loads_another_function(module: str) -> None:
+def test_the_usual_way_loads_no_other_carrier_and_no_other_dialect(cold_starts: ColdStarts, module: str) -> None:
+    """One more of them must cost nobody a millisecond who does not use it."""
+    others = [f"dialplane.carriers.{name.replace('-', '_')}" for name in CARRIERS - {DEFAULT_CARRIER}]
+    others += [f"dialplane.dialects.{name}" for name in DIALECT_ROUTES if name != DEFAULT_DIALECT]
+
+    assert members(cold_starts.usual(module), tuple(others)) == []
+
+
+@pytest.mark.parametrize("module", FUNCTIONS)
+def test_no_function_loads_another_function(cold_starts: ColdStarts, module: str) -> None:
     package = module.partition(".")[0]
 
-    found = members(loaded(module), ("initiate", "manage", "status", "twiml"))
+    found = members(cold_starts.usual(module), ("initiate", "manage", "status", "twiml"))
 
     assert found == [package, module]
-
-
-@pytest.mark.usefixtures("emulated")
-def test_of_managements_requests_only_one_that_goes_to_a_carrier_loads_an_http_client() -> None:
-    assert members(loaded("manage.app"), ("urllib3",)) == []
-    assert members(loaded_by("manage.app", "manage_terminate"), ("urllib3",)) != []
