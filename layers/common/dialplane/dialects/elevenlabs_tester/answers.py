@@ -39,7 +39,7 @@ _VARIABLES = {
 }
 
 # Codes of ours, for a dial that ended without the carrier having answered.
-_NOT_OF_THE_CARRIER = (None, "", "dial_window_over", "not_sent")
+_NOT_OF_THE_CARRIER = (None, "", "carrier_rate_reached", "dial_window_over", "not_sent")
 
 
 def placed(command: InitiateCall, call: Call) -> Reply:
