@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Placed
 
@@ -14,7 +14,8 @@ from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Pl
 class FakeCarrier:
     """Answers dials from ``outcomes`` in turn, then with Placed; remembers every request; shows ``records``.
 
-    Commands to its calls are kept in ``commands``. ``on_create`` runs while the request is under way, before its answer: a place for callbacks that are faster.
+    Commands to its calls are kept in ``commands``. ``on_create`` runs while the request is under way, before its answer:
+    a place for callbacks that are faster.
     """
 
     outcomes: list[CreateOutcome | BaseException] = field(default_factory=list)
@@ -23,6 +24,7 @@ class FakeCarrier:
     urls: dict[str, Sequence[str]] = field(default_factory=dict)
     commands: list[dict[str, str | None]] = field(default_factory=list)
     command_errors: list[Exception] = field(default_factory=list)
+    list_keeps: timedelta | None = None
     on_create: Callable[[DialRequest, str], None] = lambda request, carrier_call_id: None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -55,7 +57,9 @@ class FakeCarrier:
 
     def transfer_call(self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None) -> None:
         """As ``end_call``."""
-        self._obey({"transfer": carrier_call_id, "to": destination, "caller_number": caller_number, "message": message})
+        self._obey(
+            {"transfer": carrier_call_id, "to": destination, "caller_number": caller_number, "message": message}
+        )
 
     def _obey(self, command: dict[str, str | None]) -> None:
         self.commands.append(command)

@@ -94,6 +94,57 @@ def test_within_the_grace_nothing_is_concluded_from_an_empty_list(world: World) 
     assert world.call(call.id).status == "unconfirmed"
 
 
+def test_a_check_that_failed_is_no_check_that_did_not_find_the_call(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable(**_: object) -> list[CarrierCall]:
+        raise CarrierUnavailable("no answer")
+
+    call = unconfirmed_call(world)
+    with monkeypatch.context() as away:
+        away.setattr(world.carrier, "list_calls", unavailable)
+        assert [tick(world)["failed"] for _ in range(3)] == [1, 1, 1]
+    assert tick(world)["not_placed"] == 0, "not found for the first time"
+    with monkeypatch.context() as away:
+        away.setattr(world.carrier, "list_calls", unavailable)
+        assert tick(world)["failed"] == 1
+    assert tick(world)["not_placed"] == 1
+    assert shown(world, call) == ("failed", "not_placed", "0.000000")
+
+
+def test_a_call_that_was_seen_between_two_checks_has_not_been_missing_twice(world: World) -> None:
+    call = unconfirmed_call(world)
+    tick(world)
+    world.carrier.records[SID] = record(call, "in-progress")  # whose it is does not show yet
+    assert tick(world)["not_placed"] == 0
+    world.carrier.records.clear()
+    assert [tick(world)["not_placed"] for _ in range(2)] == [0, 1]
+
+
+def test_lists_that_do_not_reach_back_to_a_call_prove_nothing_and_somebody_is_told(world: World) -> None:
+    call = unconfirmed_call(world)
+    world.carrier.list_keeps = timedelta(hours=24)
+    for _ in range(5):
+        assert tick(world, after=timedelta(hours=25)) | {"stuck": 0} == {
+            "reported": 0,
+            "not_placed": 0,
+            "settled": 0,
+            "failed": 0,
+            "stuck": 0,
+        }
+    assert tick(world)["stuck"] == 1
+    assert world.call(call.id).status == "unconfirmed"
+    assert world.wallet()["held"]["amount"] == "0.150000"
+
+
+def test_lists_that_still_reach_back_to_a_call_prove_that_it_was_not_placed(world: World) -> None:
+    call = unconfirmed_call(world)
+    world.carrier.list_keeps = timedelta(hours=24)
+    tick(world, after=timedelta(hours=12))
+    assert tick(world, after=timedelta(hours=11))["not_placed"] == 1
+    assert shown(world, call) == ("failed", "not_placed", "0.000000")
+
+
 def test_a_call_that_shows_our_address_is_ours(world: World) -> None:
     call = unconfirmed_call(world)
     world.carrier.records[SID] = record(call, "completed", duration=30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from inspect import signature
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -12,7 +13,12 @@ import pytest
 
 from dialplane.carriers import contract, registry
 from dialplane.carriers.contract import CarrierApi, CarrierCredentials
+from dialplane.carriers.elevenlabs.api import ElevenLabsApi
 from dialplane.carriers.registry import CARRIERS, ENGINES, TRAITS, CarrierUnknown, check_credentials, open_carrier
+from dialplane.carriers.telnyx.api import TelnyxApi
+from dialplane.carriers.telnyx_texml.api import TelnyxTexmlApi
+from dialplane.carriers.twilio.api import TwilioApi
+from dialplane.carriers.vonage.api import VonageApi
 from dialplane.domain.errors import CarrierUnavailable, ValueInvalid
 from dialplane.domain.instructions import Engine
 
@@ -25,7 +31,7 @@ if TYPE_CHECKING:  # the type checker holds a package against the contract
     _INSTRUCTIONS: contract.InstructionsModule = instructions
 
 SECRET = {"account_sid": "AC" + "a" * 32, "auth_token": "token"}
-PUBLIC = [name for name in vars(CarrierApi) if not name.startswith("_")]
+PUBLIC = [name for name, member in vars(CarrierApi).items() if callable(member) and not name.startswith("_")]
 
 
 def parameters(function: Any) -> list[str]:
@@ -124,7 +130,13 @@ def test_an_unknown_carrier_is_named_with_those_there_are(find: Any, name: str) 
 def test_open_carrier_opens_the_accounts_api() -> None:
     api = open_carrier("twilio", CarrierCredentials(SECRET), timeout_seconds=1.0)
     for name in PUBLIC:
-        assert callable(getattr(api, name))
+        assert callable(getattr(api, name)), name
+
+
+def test_only_call_control_forgets_its_calls_within_a_day() -> None:
+    others = (TwilioApi, TelnyxTexmlApi, VonageApi, ElevenLabsApi)
+    assert TelnyxApi.list_keeps == timedelta(hours=24)
+    assert [each.list_keeps for each in others] == [None] * 4
 
 
 # ---- credentials ----------------------------------------------------------------------------------------------------

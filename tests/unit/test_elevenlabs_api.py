@@ -301,7 +301,8 @@ def test_a_fetched_conversation_is_in_the_words_of_a_webhook(api: ElevenLabsApi,
     server.script = [Reply(raw=body.encode())]
     call = api.fetch_call(CONVERSATION_ID)
     assert call is not None
-    assert (call.carrier_call_id, call.created_at, call.ended_at) == (CONVERSATION_ID, STARTED, ENDED)
+    assert (call.carrier_call_id, call.ended_at) == (CONVERSATION_ID, ENDED)
+    assert call.created_at == STARTED - timedelta(minutes=10), "it may have started with the answer"
     event = to_call_event(call.fields, RECEIVED)
     assert (event.status, event.duration_seconds, event.is_final_record) == (CallStatus.COMPLETED, 22, True)
     assert (event.other_carrier_call_id, event.carrier_cost) == (CALL_SID, "0.10000000000000001")
@@ -410,7 +411,8 @@ def test_an_incomplete_list_is_an_error_because_absence_is_taken_for_proof(
 
 
 def not_ours(status: str) -> dict[str, Any]:
-    return {**a_conversation(status), "user_id": None, "conversation_initiation_client_data": {}}
+    given = {"dynamic_variables": {"system__call_sid": CALL_SID}}
+    return {**a_conversation(status), "user_id": None, "conversation_initiation_client_data": given}
 
 
 @pytest.mark.parametrize(
@@ -429,6 +431,18 @@ def test_a_conversation_is_recognized_by_our_id_and_certainly_foreign_only_when_
     server.script = [reply]
     assert api.requested_urls(CONVERSATION_ID) == texts
     assert all(text.endswith(f"/{CALL_ID}") for text in texts if CALL_ID in text)
+
+
+@pytest.mark.parametrize("given", [None, {}, {"dynamic_variables": None}, {"dynamic_variables": {}}])
+def test_a_conversation_that_kept_nothing_of_what_was_given_along_is_nobodys_and_therefore_no_proof(
+    api: ElevenLabsApi, server: ScriptedServer, given: object
+) -> None:
+    """An agent with zero retention keeps no personal data: its conversation with us looks like anybody's."""
+    redacted = {**a_conversation(), "user_id": None, "conversation_initiation_client_data": given}
+    server.script = [Reply(fields=redacted), Reply(fields={**redacted, "status": "in-progress"})]
+    with pytest.raises(CarrierUnavailable):
+        api.requested_urls(CONVERSATION_ID)
+    assert api.requested_urls(CONVERSATION_ID) == []
 
 
 # ---- ending ---------------------------------------------------------------------------------------------------------

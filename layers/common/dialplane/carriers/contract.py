@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # webhooks load this module, and must not load what only others need
@@ -172,6 +172,10 @@ class CarrierApi(Protocol):
     All but ``create_call`` raise CarrierUnavailable when the carrier cannot be asked, and ControlUnsupported when it
     has no such request.
     """
+
+    @property
+    def list_keeps(self) -> timedelta | None:
+        """How long ``list_calls`` goes on showing a call; None where the carrier names no end."""
 
     def create_call(self, request: DialRequest) -> CreateOutcome:
         """Ask once for a call. Never raises for what the carrier or the network do."""

@@ -111,6 +111,8 @@ class Call:
     seen_event_keys: frozenset[str] = frozenset()
     next_check_at: datetime | None = None
     checks_made: int = 0
+    times_not_found: int = 0
+    """How often the carrier's lists did not show the call, one time after the other."""
     version: int = 1
 
     @property

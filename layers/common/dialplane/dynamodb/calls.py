@@ -240,9 +240,11 @@ class CallStore:
         is_due = call is not None and call.is_open and call.next_check_at is not None and call.next_check_at <= now
         return call if is_due else None
 
-    def schedule_check(self, call: Call, *, next_check_at: datetime, checks_made: int) -> None:
+    def schedule_check(
+        self, call: Call, *, next_check_at: datetime, checks_made: int, times_not_found: int = 0
+    ) -> None:
         """Set the time of the next check, unless the call has changed since it was read."""
-        later = replace(call, next_check_at=next_check_at, checks_made=checks_made)
+        later = replace(call, next_check_at=next_check_at, checks_made=checks_made, times_not_found=times_not_found)
         try:
             self.client.call("dynamodb", "UpdateItem", call_update(self.tables.calls, call, later))
         except AwsError as error:

@@ -29,6 +29,12 @@ _RECORD_DELAY = timedelta(minutes=15)
 class CarrierRecords(Protocol):
     """What a carrier can be asked about past and present calls. Raises CarrierUnavailable when it cannot answer."""
 
+    @property
+    def list_keeps(self) -> timedelta | None:
+        """How long a call stays in ``list_calls``; None where the carrier names no end. Older calls prove nothing by
+        being absent.
+        """
+
     def fetch_call(self, carrier_call_id: str) -> CarrierCall | None:
         """One call by the carrier's id."""
 
@@ -51,16 +57,21 @@ class ReconciliationStore(Protocol):
     def find_by_carrier_call_id(self, organization_id: str, carrier_call_id: str) -> Call | None:
         """The call that a carrier's call is bound to."""
 
-    def schedule_check(self, call: Call, *, next_check_at: datetime, checks_made: int) -> None:
+    def schedule_check(
+        self, call: Call, *, next_check_at: datetime, checks_made: int, times_not_found: int = 0
+    ) -> None:
         """Set the time of the next check, unless the call has changed since it was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReconciliationSummary:
-    """What one run did: calls looked at, reports fed back, calls found never placed, calls settled, calls failed."""
+    """What one run did: calls looked at, reports fed back, calls not found yet, calls found never placed, calls
+    settled, calls failed.
+    """
 
     checked: int = 0
     reported: int = 0
+    not_found: int = 0
     not_placed: int = 0
     settled: int = 0
     failed: int = 0
@@ -110,7 +121,7 @@ class ReconcileCallsUseCase:
             logger.exception("check_failed", extra={"call_id": call.id})
             found = "failed"
         if found not in ("not_placed", "settled"):
-            self._schedule_next(call)
+            self._schedule_next(call, found)
         return replace(
             summary,
             checked=summary.checked + 1,
@@ -128,8 +139,9 @@ class ReconcileCallsUseCase:
             known = records.fetch_call(call.carrier_call_id)
         else:
             known, undecided = self._recognize(call, self._candidates(call, records), records)
-            if not undecided and known is None and self._is_certainly_not_placed(call):
-                return "not_placed" if self._release(call) else None
+            if not undecided and known is None:
+                is_certain = self._is_certainly_not_placed(call, records)
+                return "not_placed" if is_certain and self._release(call) else "not_found"
         if known is None:
             return None
         self.enqueue(call, known.fields)
@@ -179,9 +191,14 @@ class ReconcileCallsUseCase:
         created_at = candidate.created_at
         return created_at is None or created_at <= call.dial_deadline + _CLOCK_TOLERANCE
 
-    def _is_certainly_not_placed(self, call: Call) -> bool:
-        """Twice not found, and longer ago than any carrier takes to show a call in its lists."""
-        return call.checks_made >= 1 and self.now() >= call.dial_deadline + self.placement_grace
+    def _is_certainly_not_placed(self, call: Call, records: CarrierRecords) -> bool:
+        """Twice not found, longer ago than any carrier takes to show a call in its lists, and in lists that still
+        reach back to it: of what a carrier has forgotten nothing is known.
+        """
+        age = self.now() - call.created_at + _CLOCK_TOLERANCE
+        is_in_reach = records.list_keeps is None or age < records.list_keeps
+        is_overdue = self.now() >= call.dial_deadline + self.placement_grace
+        return call.times_not_found >= 1 and is_overdue and is_in_reach
 
     def _release(self, call: Call) -> bool:
         at = self.now()
@@ -195,9 +212,16 @@ class ReconcileCallsUseCase:
         logger.warning("call_not_placed", extra={"call_id": call.id})
         return self.settlements.settle(call, ended, charge_micros=0, at=at)
 
-    def _schedule_next(self, call: Call) -> None:
+    def _schedule_next(self, call: Call, found: str | None) -> None:
         wait = self.check_interval * 2 ** min(call.checks_made, _INTERVAL_DOUBLINGS_MAX)
-        self.calls.schedule_check(call, next_check_at=self.now() + wait, checks_made=call.checks_made + 1)
+        # A carrier that could not be asked has not said that the call is not there.
+        times_not_found = {"not_found": call.times_not_found + 1, "failed": call.times_not_found}.get(found or "", 0)
+        self.calls.schedule_check(
+            call,
+            next_check_at=self.now() + wait,
+            checks_made=call.checks_made + 1,
+            times_not_found=times_not_found,
+        )
 
     def _is_stuck(self, call: Call) -> bool:
         lifetime = timedelta(seconds=call.ring_timeout_seconds + call.time_limit_seconds)

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 from dialplane.carriers.contract import CarrierApi, CarrierCredentials, InvalidCallback
 from dialplane.carriers.elevenlabs.events import duration_seconds, parse_time
-from dialplane.carriers.elevenlabs.webhooks import call_id_of, conversation_fields
+from dialplane.carriers.elevenlabs.webhooks import call_id_of, conversation_fields, has_variables
 from dialplane.carriers.http import CarrierHttp, Reply, to_body, unavailable
 from dialplane.carriers.twilio import api as twilio
 from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
@@ -29,6 +29,8 @@ _PAGE_SIZE = 100
 _PAGES_MAX = 25
 _ENDED = ("done", "failed")
 _CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
+# The longest that a phone can be told to ring.
+_RINGS_AT_MOST = timedelta(minutes=10)
 _REJECTION_CAUSES: dict[int, RejectionCause] = {401: "credentials", 403: "credentials", 429: "rate_limited"}
 _unavailable = partial(unavailable, "elevenlabs")
 
@@ -38,6 +40,8 @@ class ElevenLabsApi:
 
     ``timeout_seconds`` bounds each request: at most two seconds of it to connect, the rest to wait for the answer.
     """
+
+    list_keeps: timedelta | None = None
 
     def __init__(
         self,
@@ -69,27 +73,33 @@ class ElevenLabsApi:
         that failed count as under way: whoever recognizes one as his reads the whole of it next, by its id.
         """
         del destination, caller_number
+        # No call is answered before it is made: what started earlier, whatever that means, is none of them.
         threshold = created_after.replace(microsecond=0)
         # "After": whether that has the second itself in it is not documented.
         filters = {"call_start_after_unix": str(int(threshold.timestamp()) - 1)}
-        found = (
+        return [
             _to_carrier_call(item if item.get("status") != "failed" else {**item, "status": "initiated"})
             for item in self._conversations(filters)
-            if item.get("direction") != "inbound"
-        )
-        return [call for call in found if call.created_at is None or call.created_at >= threshold]
+            if item.get("direction") != "inbound" and not _started_before(threshold, item)
+        ]
 
     def requested_urls(self, carrier_call_id: str) -> Sequence[str]:
         """Our call id as the conversation has it, after a slash; for one that is not ours, its own id.
 
-        Nothing while it has not ended and shows no id of ours: it may yet. Raises CarrierUnavailable.
+        Nothing while it has not ended and shows no id of ours: it may yet. Raises CarrierUnavailable, also for a
+        conversation that ended and shows nothing at all of what was given along: an agent can be set up to keep
+        nothing of the kind, and then nobody can say whose it was.
         """
         conversation = self._conversation(carrier_call_id)
         if conversation is None:
             return []
         if call_id := call_id_of(conversation):
             return [f"user_id/{call_id}"]
-        return [f"conversation/{carrier_call_id}"] if conversation.get("status") in _ENDED else []
+        if conversation.get("status") not in _ENDED:
+            return []
+        if not has_variables(conversation):
+            raise _unavailable("a conversation that does not show what was given along")
+        return [f"conversation/{carrier_call_id}"]
 
     def end_call(self, carrier_call_id: str) -> None:
         """Hang up, through the Twilio account that carries the call; one that has ended or is gone is success.
@@ -244,10 +254,18 @@ def _to_carrier_call(conversation: Mapping[str, Any]) -> CarrierCall:
         fields = conversation_fields(conversation)
     except InvalidCallback as error:
         raise _unavailable(str(error)) from error
-    created_at, seconds = parse_time(fields.get("start_time_unix_secs")), duration_seconds(fields) or 0
+    started_at, seconds = parse_time(fields.get("start_time_unix_secs")), duration_seconds(fields) or 0
     has_ended = conversation.get("status") in _ENDED
-    ended_at = created_at + timedelta(seconds=seconds) if has_ended and created_at is not None else None
+    ended_at = started_at + timedelta(seconds=seconds) if has_ended and started_at is not None else None
+    # ElevenLabs does not say whether a conversation starts when it is asked for or when somebody answers: the earliest
+    # that this one can have been made.
+    created_at = started_at - _RINGS_AT_MOST if started_at is not None else None
     return CarrierCall(fields.get("conversation_id") or fields["call_sid"], created_at, fields, ended_at)
+
+
+def _started_before(moment: datetime, conversation: Mapping[str, Any]) -> bool:
+    started = conversation.get("start_time_unix_secs")
+    return isinstance(started, int) and 0 < started < moment.timestamp()
 
 
 def _call_sid(conversation: Mapping[str, Any]) -> str | None:

@@ -134,6 +134,11 @@ def call_id_of(conversation: Mapping[str, Any]) -> str | None:
     return next((text for text in candidates if isinstance(text, str) and is_id("call", text)), None)
 
 
+def has_variables(conversation: Mapping[str, Any]) -> bool:
+    """Whether the conversation still shows the dynamic variables that it began with; ElevenLabs adds some to each."""
+    return bool(_object(_object(conversation.get("conversation_initiation_client_data")).get("dynamic_variables")))
+
+
 def _failure_fields(data: Mapping[str, Any], *, event_timestamp: object) -> dict[str, str]:
     """A call that became no conversation. ``metadata.body`` is what Twilio, or the SIP trunk, said about it."""
     metadata = _object(data.get("metadata"))

@@ -9,7 +9,7 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -62,6 +62,10 @@ class Route:
 
 class TelnyxApi:
     """The calls of one Call Control application that take one route. Safe to share between threads."""
+
+    # "If filter for leg_id or application_session_id is not present, it only filters events from the last 24 hours."
+    # https://developers.telnyx.com/api-reference/debugging/list-call-events
+    list_keeps: timedelta | None = timedelta(hours=24)
 
     def __init__(self, http: CarrierHttp, connection_id: str, route: Route = Route()) -> None:
         self._http = http

@@ -7,7 +7,7 @@ https://developers.telnyx.com/api-reference/texml-rest-commands/initiate-an-outb
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -31,6 +31,8 @@ _OVER = frozenset({"10005", "90015", "90018"})
 
 class TelnyxTexmlApi:
     """The calls of one TeXML application. Safe to share between threads."""
+
+    list_keeps: timedelta | None = None
 
     def __init__(self, http: CarrierHttp, account_sid: str, application_sid: str) -> None:
         self._http = http

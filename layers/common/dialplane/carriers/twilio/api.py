@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -87,6 +87,8 @@ class TwilioApi:
 
     ``timeout_seconds`` bounds each request: at most two seconds of it to connect, the rest to wait for the answer.
     """
+
+    list_keeps: timedelta | None = None
 
     def __init__(
         self,

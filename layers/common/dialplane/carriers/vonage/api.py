@@ -60,6 +60,8 @@ class VonageApi:
     Raises ValueError when ``private_key`` is no RSA key in PEM.
     """
 
+    list_keeps: timedelta | None = None
+
     def __init__(
         self, application_id: str, private_key: str, base_url: str = _BASE_URL, timeout_seconds: float = 5.0
     ) -> None:
