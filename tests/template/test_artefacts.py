@@ -108,7 +108,20 @@ def test_bytecode_names_the_files_as_they_lie_on_lambda(artefacts: Path) -> None
 
 def test_nothing_ships_that_no_function_loads(artefacts: Path) -> None:
     layer = artefacts / "layer/python"
-    for absent in ("boto3", "botocore", "aiohttp", "django", "requests", "twilio/rest", "phonenumbers/geodata", "bin"):
+    for absent in (
+        "boto3",
+        "botocore",
+        "aiohttp",
+        "django",
+        "requests",
+        "twilio/rest",
+        "phonenumbers/geodata",
+        "telnyx",
+        "vonage",
+        "elevenlabs",
+        "jwt",
+        "bin",
+    ):
         assert not (layer / absent).exists(), absent
     assert not [*layer.rglob("tests")]
     assert not [*(artefacts / "functions").rglob("Makefile")]
@@ -133,7 +146,7 @@ for name in ("swagger-ui-bundle.js", "swagger-ui.css", "start.js"):
 
 def test_the_layer_stays_far_below_lambdas_limit_of_250_mb(artefacts: Path) -> None:
     size = sum(path.stat().st_size for path in artefacts.rglob("*") if path.is_file())
-    assert size < 25_000_000
+    assert size < 40_000_000  # 15 MB of it are one library: what checks Telnyx's signatures and signs for Vonage
 
 
 def test_two_builds_of_the_functions_are_the_same_bytes(artefacts: Path, tmp_path: Path) -> None:

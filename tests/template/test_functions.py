@@ -102,6 +102,37 @@ def test_the_worker_reports_single_failures_and_gives_up_to_a_dead_letter_queue(
     assert queue["VisibilityTimeout"] >= 6 * functions["StatusWorkerFunction"]["Timeout"]
 
 
+def test_a_dial_waits_for_no_other_and_gives_up_before_it_is_worthless(
+    functions: Resources, resources: Resources
+) -> None:
+    event = functions["DialFunction"]["Events"]["Dials"]["Properties"]
+    queue = resources["DialsQueue"]["Properties"]
+    assert event["Queue"] == {"Fn::GetAtt": ["DialsQueue", "Arn"]}
+    assert (event["BatchSize"], event["FunctionResponseTypes"]) == (1, ["ReportBatchItemFailures"])
+    assert queue["VisibilityTimeout"] >= 6 * functions["DialFunction"]["Timeout"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 3
+    assert functions["DialFunction"]["Timeout"] > DIAL_WINDOW.total_seconds()
+
+
+def test_only_queues_with_a_worker_are_sent_to_and_each_gives_up_to_a_dead_letter_queue_of_its_own(
+    functions: Resources, resources: Resources
+) -> None:
+    queues = {name for name, resource in resources.items() if resource["Type"] == "AWS::SQS::Queue"}
+    letters = {name for name in queues if name.endswith("DeadLetterQueue")}
+    worked_on = {
+        event["Properties"]["Queue"]["Fn::GetAtt"][0]
+        for properties in functions.values()
+        for event in properties.get("Events", {}).values()
+        if event["Type"] == "SQS"
+    }
+    assert queues - letters == worked_on == {"CarrierEventsQueue", "DialsQueue"}
+    targets = {
+        name: resources[name]["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+        for name in worked_on
+    }
+    assert targets == {name: name.replace("Queue", "DeadLetterQueue") for name in worked_on}
+
+
 def test_without_a_number_the_reconciler_reserves_no_concurrency(functions: Resources) -> None:
     """Zero as a value would forbid the function to run at all."""
     reserved = functions["ReconcilerFunction"]["ReservedConcurrentExecutions"]
@@ -110,7 +141,7 @@ def test_without_a_number_the_reconciler_reserves_no_concurrency(functions: Reso
     }
 
 
-@pytest.mark.parametrize("name", ["InitiateFunction", "TwimlFunction", "StatusWebhookFunction"])
+@pytest.mark.parametrize("name", ["InitiateFunction", "DialFunction", "TwimlFunction", "StatusWebhookFunction"])
 def test_callbacks_default_to_the_address_of_the_stacks_own_api(functions: Resources, name: str) -> None:
     condition, own, default = functions[name]["Environment"]["Variables"]["PUBLIC_BASE_URL"]["Fn::If"]
     assert (condition, own) == ("HasPublicBaseUrl", {"Ref": "PublicBaseUrl"})
@@ -118,13 +149,27 @@ def test_callbacks_default_to_the_address_of_the_stacks_own_api(functions: Resou
 
 
 def _environment_read_by(handler: str) -> set[str]:
-    """Names read through `Settings` in the handler's module, as its source says them."""
-    path = ROOT / "functions" / Path(*handler.split(".")[:-1]).with_suffix(".py")
+    """Names read through `Settings` in the handler's module and in whatever it hands its settings to."""
+    return _environment_read_in(ROOT / "functions" / Path(*handler.split(".")[:-1]).with_suffix(".py"))
+
+
+def _environment_read_in(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text())
+    origins = {
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module is not None
+        for alias in node.names
+    }
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr == "public_base_url":
             names.add("PUBLIC_BASE_URL")
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Name) and node.func.id in origins and _is_given_settings(node):
+            names |= _environment_read_in(ROOT / "layers/common" / f"{origins[node.func.id].replace('.', '/')}.py")
+        if not isinstance(node.func, ast.Attribute):
             continue
         texts = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
         if node.func.attr == "tables":
@@ -132,6 +177,10 @@ def _environment_read_by(handler: str) -> set[str]:
         elif node.func.attr in {"text", "duration"}:
             names |= {text for text in texts if isinstance(text, str) and re.fullmatch(r"[A-Z_]+", text)}
     return names
+
+
+def _is_given_settings(call: ast.Call) -> bool:
+    return any(isinstance(argument, ast.Name) and argument.id == "settings" for argument in call.args)
 
 
 def test_an_addition_to_the_do_not_call_list_may_wait_for_the_whole_dial_window(resources: Resources) -> None:

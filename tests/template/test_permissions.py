@@ -1,5 +1,6 @@
 """Least privilege. That the policies also suffice is proved by the sandbox, whose emulator enforces them."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,7 +51,8 @@ def test_carrier_credentials_are_readable_below_the_prefix_only(resources: Resou
         if "secretsmanager:GetSecretValue" in _as_list(statement["Action"])
     }
     webhooks = {"TwimlFunction", "StatusWebhookFunction"}
-    assert set(allowed) == {"InitiateFunction", "DialFunction", "ReconcilerFunction", "ManageFunction"} | webhooks
+    asking = {"InitiateFunction", "DialFunction", "StatusWorkerFunction", "ReconcilerFunction", "ManageFunction"}
+    assert set(allowed) == asking | webhooks
     assert all(resource.endswith(":secret:${CarrierSecretsPrefix}/*") for resource in allowed.values())
 
 
@@ -73,3 +75,60 @@ def test_the_public_webhooks_cannot_touch_money(resources: Resources) -> None:
     for name, statement in _statements(resources):
         if name in {"TwimlFunction", "StatusWebhookFunction"}:
             assert "WalletsTable" not in str(statement["Resource"])
+
+
+def _environment(resources: Resources, name: str) -> dict[str, Any]:
+    variables: dict[str, Any] = resources[name]["Properties"].get("Environment", {}).get("Variables", {})
+    return variables
+
+
+def _functions(resources: Resources) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    for name, resource in resources.items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            yield name, [statement for owner, statement in _statements(resources) if owner == name]
+
+
+def test_a_function_may_touch_the_tables_it_is_told_of_and_no_other(resources: Resources) -> None:
+    for name, statements in _functions(resources):
+        told = {value["Ref"] for key, value in _environment(resources, name).items() if key.endswith("_TABLE_NAME")}
+        allowed = set(re.findall(r"[A-Z][a-z]+Table", str([statement["Resource"] for statement in statements])))
+        assert allowed == told, name
+
+
+def test_a_function_may_send_to_the_queues_it_is_told_of_and_no_other(resources: Resources) -> None:
+    for name, statements in _functions(resources):
+        told = {value["Ref"] for key, value in _environment(resources, name).items() if key.endswith("_QUEUE_URL")}
+        allowed = {
+            statement["Resource"]["Fn::GetAtt"][0]
+            for statement in statements
+            if statement["Action"] == "sqs:SendMessage"
+        }
+        assert allowed == told, name
+
+
+def test_a_function_that_may_read_credentials_is_told_where_they_are(resources: Resources) -> None:
+    for name, statements in _functions(resources):
+        may_read = any("secretsmanager:GetSecretValue" in _as_list(statement["Action"]) for statement in statements)
+        assert may_read == ("CARRIER_SECRETS_PREFIX" in _environment(resources, name)), name
+
+
+def test_only_the_request_can_queue_a_dial(resources: Resources) -> None:
+    """Whoever could would make phones ring."""
+    allowed = {
+        name
+        for name, statement in _statements(resources)
+        if "sqs:SendMessage" in _as_list(statement["Action"]) and "DialsQueue" in str(statement["Resource"])
+    }
+    assert allowed == {"InitiateFunction"}
+
+
+def test_what_is_counted_can_only_be_counted_and_read(resources: Resources) -> None:
+    """No function can take a count away; it goes when its time is over."""
+    actions = {
+        action
+        for _, statement in _statements(resources)
+        if "UsageTable" in str(statement["Resource"])
+        for action in _as_list(statement["Action"])
+    }
+    reading = {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}
+    assert actions <= {"dynamodb:UpdateItem"} | reading

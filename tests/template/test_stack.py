@@ -46,11 +46,21 @@ def test_values_that_would_only_fail_later_are_refused_at_deployment(
 
 def test_every_table_is_on_demand_recoverable_and_encrypted(resources: Resources) -> None:
     tables = {n: r["Properties"] for n, r in resources.items() if r["Type"] == "AWS::DynamoDB::Table"}
-    assert len(tables) == 5
+    assert len(tables) == 6
     for name, table in tables.items():
         assert table["BillingMode"] == "PAY_PER_REQUEST", name
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}, name
         assert table["SSESpecification"] == {"SSEEnabled": True}, name
+
+
+def test_what_is_kept_for_a_while_only_expires_by_itself(resources: Resources) -> None:
+    expiring = {
+        name: resource["Properties"]["TimeToLiveSpecification"]
+        for name, resource in resources.items()
+        if "TimeToLiveSpecification" in resource["Properties"]
+    }
+    by_time = {"AttributeName": "expires_at", "Enabled": True}
+    assert expiring == {"IdempotencyTable": by_time, "UsageTable": by_time}
 
 
 def test_records_of_money_calls_and_opt_outs_outlive_the_stack(resources: Resources) -> None:
