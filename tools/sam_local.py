@@ -6,9 +6,9 @@ built artefact in it, and the world of `tests.fakes.event_world` as if nothing h
 must be what `tests.fakes.event_files` says.
 
 A file's name starts with the function it is for, in snake case: `status_webhook_duplicate.json` goes to
-StatusWebhookFunction.
+StatusWebhookFunction. Files that are made at run time (events/README.md says why) are made when their turn comes.
 
-Where the emulated AWS and the simulated carrier listen: containers cannot reach this machine's 127.0.0.1, so both bind
+Where the emulated AWS and the simulated carriers listen: containers cannot reach this machine's 127.0.0.1, so both bind
 to the address that this machine has on Docker's bridge, and to no other. It belongs to an interface with nothing but
 containers behind it, for others to reach only by a route they set on purpose; there are no secrets there, for minutes.
 The address is checked before anything starts: what is missing, unspecified or public is refused. A container for the
@@ -39,18 +39,18 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import boto3
 
-from sandbox.carriers.embedded import SimulatedCarriers
 from sandbox.deployment import ROOT, Deployment, DeploymentFailed, Emulator, host_architecture
 from sandbox.processes import LOOPBACK, Processes, ProcessFailed
-from tests.fakes import event_world
-from tests.fakes.event_files import ENVIRONMENT, EXAMPLES, Example
-from tests.fakes.event_stack import STILL, EventStack, take_the_first_place
+from tests.fakes.event_example import Example
+from tests.fakes.event_files import BY_NAME, ENVIRONMENT
+from tests.fakes.event_stack import EventStack, reset_carriers, simulated_carriers
 from tests.fakes.template import resources
 
 EMULATOR = "ministack"
@@ -79,6 +79,14 @@ class Event:
     function: str
     example: Example
 
+    def written_to(self, folder: Path) -> Path:
+        """The file to invoke now: the folder's own, or one that is made at run time."""
+        if not self.example.is_made_at_run_time:
+            return self.path
+        made = folder / self.path.name
+        made.write_text(json.dumps(self.example.at(datetime.now(UTC))))
+        return made
+
 
 def main() -> int:
     """Run every event; the exit status is 0 when every answer is the one documented."""
@@ -101,7 +109,7 @@ def main() -> int:
 
 def find_events(folder: Path) -> list[Event]:
     """Return the folder's events by name. Raises CannotRun when one has no function or no documented answer."""
-    examples = {f"{example.name}.json": example for example in EXAMPLES}
+    examples = {f"{name}.json": example for name, example in BY_NAME.items()}
     paths = {path.name: path for path in sorted(folder.glob("*.json"))}
     if paths.keys() != examples.keys():
         differing = ", ".join(sorted(paths.keys() ^ examples.keys()))
@@ -165,12 +173,18 @@ def lambda_image() -> str:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The emulated AWS and the simulated carrier while they run, and how functions in containers reach them."""
+    """The emulated AWS and the simulated carriers while they run, and how functions in containers reach them."""
 
     emulator: Emulator
     stack: EventStack
-    carrier_url: str
+    carriers_here: str
+    carriers: str
     variables: dict[str, str]
+
+    def refill(self) -> None:
+        """Start over, as if nothing had happened."""
+        self.stack.refill()
+        reset_carriers(self.carriers_here)
 
 
 @contextlib.contextmanager
@@ -186,29 +200,29 @@ def running_world(folder: Path, address: Address) -> Iterator[World]:
         "TMPDIR": str(folder),
     }
     processes = Processes(folder / "run", folder / "logs")
-    accounts = {"twilio": [{"account_sid": event_world.ACCOUNT_SID, "auth_token": event_world.AUTH_TOKEN}]}
     try:
         processes.start(EMULATOR, [sys.executable, "-m", "ministack"], environment=environment, directory=folder)
-        with SimulatedCarriers(accounts, speed=STILL, host=address.bind) as carriers:
-            take_the_first_place(carriers.url)
+        with simulated_carriers(address.bind) as carriers:
+            carrier_url = carriers.url.replace(address.bind, address.name)
             processes.wait_until_listening(EMULATOR, port, seconds_max=45, host=address.bind)
             with patch.dict(os.environ, emulator.environment(), clear=True):  # where boto3 looks for its endpoint
-                stack = EventStack.create(boto3.Session())
+                stack = EventStack.create(boto3.Session(), carrier_url=carrier_url)
                 variables = ENVIRONMENT | {
                     "AWS_ENDPOINT_URL": f"http://{address.name}:{port}",
                     "CARRIER_EVENTS_QUEUE_URL": stack.queue_url,
+                    "DIALS_QUEUE_URL": stack.dials_queue_url,
                 }
-                yield World(emulator, stack, carriers.url.replace(address.bind, address.name), variables)
+                yield World(emulator, stack, carriers.url, carrier_url, variables)
     finally:
         processes.stop_all()
 
 
 def check_reachable(image: str, world: World) -> None:
-    """Let a container ask the emulator and the carrier once, so that a firewall is one message and not one per event.
+    """Let a container ask the emulator and the carriers once, so that a firewall is one message and not one per event.
 
     Raises CannotRun.
     """
-    addresses = [f"{world.variables['AWS_ENDPOINT_URL']}/_ministack/health", f"{world.carrier_url}/_scenarios"]
+    addresses = [f"{world.variables['AWS_ENDPOINT_URL']}/_ministack/health", f"{world.carriers}/_scenarios"]
     script = "import sys, urllib.request as r; [r.urlopen(url, timeout=5).read() for url in sys.argv[1:]]"
     asked = docker("run", "--rm", "--entrypoint", "/var/lang/bin/python3", image, "-c", script, *addresses)
     if asked.returncode:
@@ -231,14 +245,14 @@ def run_all(folder: Path, address: Address, image: str, events: list[Event]) -> 
         check_reachable(image, world)
         variables = folder / "variables.json"
         variables.write_text(json.dumps({"Parameters": world.variables}))
-        print(f"\n  {'event':<39} {'function':<23} seconds  answer", flush=True)
+        print(f"\n  {'event':<47} {'function':<23} seconds  answer", flush=True)
         for event in events:
-            world.stack.refill(world.carrier_url)
+            world.refill()
             started = time.monotonic()
             answer = invoke(folder, deployment.template, variables, world.emulator, event)
             mismatch = event.example.mismatch(answer)
             seconds = f"{time.monotonic() - started:7.1f}"
-            row = f"{event.path.name:<39} {event.function:<23} {seconds}  {mismatch or summary(answer)}"
+            row = f"{event.path.name:<47} {event.function:<23} {seconds}  {mismatch or summary(answer)}"
             print(f"{'✘' if mismatch else '✔'} {row}", flush=True)
             wrong += [event.path.name] if mismatch else []
     print(f"\n{len(events) - len(wrong)} of {len(events)} answers as documented, in {time.monotonic() - begun:.0f} s.")
@@ -254,7 +268,16 @@ def summary(answer: Any) -> str:
 
 def invoke(folder: Path, template: Path, variables: Path, emulator: Emulator, event: Event) -> Any:
     """Invoke one event in a new container; the function's answer, or the end of SAM's log when there is none."""
-    command = [sys.executable, "-m", "samcli", "local", "invoke", event.function, "--event", str(event.path)]
+    command = [
+        sys.executable,
+        "-m",
+        "samcli",
+        "local",
+        "invoke",
+        event.function,
+        "--event",
+        str(event.written_to(folder)),
+    ]
     command += ["--template-file", str(template), "--env-vars", str(variables), "--skip-pull-image"]
     command += ["--parameter-overrides", f"Architecture={host_architecture()}"]
     command += ["--layer-cache-basedir", str(folder / "layers")]  # else in the home directory
