@@ -8,12 +8,12 @@ https://developers.telnyx.com/api-reference/callbacks/texml-call-completed
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 
 from dialplane.carriers.telnyx import events as call_control
 from dialplane.carriers.telnyx_texml.webhooks import check_fields, to_answered_by
+from dialplane.carriers.twilio import events as twilio
 from dialplane.domain.calls import CallEvent
 from dialplane.domain.statuses import CallStatus
 
@@ -29,8 +29,6 @@ CALL_STATUSES: Mapping[str, CallStatus] = {
     "no-answer": CallStatus.NO_ANSWER,
     "canceled": CallStatus.CANCELED,
 }
-RESOURCE_SOURCE = "call-resource"
-"""The CallbackSource of fields that we read from the call resource instead of receiving them."""
 
 
 class UnknownCallStatus(ValueError):
@@ -46,12 +44,12 @@ def to_call_event(fields: Mapping[str, str], received_at: datetime) -> CallEvent
 
     ``received_at`` (UTC) bounds the time Telnyx states: a report cannot be about the future. Raises UnknownCallStatus.
     """
-    is_resource = fields.get("CallbackSource") == RESOURCE_SOURCE
+    is_resource = fields.get("CallbackSource") == twilio.RESOURCE_SOURCE
     status = _status(fields)
     raw_answered_by = fields.get("AnsweredBy")
     cost = fields.get("Price") if "PriceUnit" in fields else None
     return CallEvent(
-        key=_event_key(fields),
+        key=twilio.event_key(fields),
         source="reconciler" if is_resource else "callback",
         carrier_call_id=fields["CallSid"],
         carrier_status=":".join(fields[name] for name in ("CallStatus", "HangupCause") if name in fields),
@@ -75,34 +73,15 @@ def call_resource_to_fields(resource: Mapping[str, Any]) -> dict[str, str]:
     Raises InvalidCallback when the resource is not one.
     """
     status = str(resource.get("status") or "")
-    # start_time is when Telnyx began to dial, not when the callee answered: no time is better than a wrong one.
     has_ended = status in CALL_STATUSES and CALL_STATUSES[status].is_terminal
-    candidates = {
-        "CallSid": resource.get("sid"),
-        "AccountSid": resource.get("account_sid"),
-        "CallStatus": status,
-        "CallDuration": resource.get("duration"),
-        "Timestamp": resource.get("end_time") if has_ended else None,
-        "AnsweredBy": resource.get("answered_by"),
-        "Price": resource.get("price"),
-        "PriceUnit": resource.get("price_unit"),
-        "CallbackSource": RESOURCE_SOURCE,
-    }
-    fields = {name: str(value) for name, value in candidates.items() if value not in (None, "")}
+    fields = twilio.resource_fields(resource, has_ended=has_ended)
     check_fields(fields)
     return fields
 
 
 def parse_time(text: object) -> datetime | None:
     """Read one of TeXML's times (ISO 8601, in the books RFC 2822 as well) as UTC; None when it is unreadable."""
-    stated = call_control.parse_time(text)
-    if stated is not None or not isinstance(text, str):
-        return stated
-    try:
-        parsed = parsedate_to_datetime(text)
-        return parsed.astimezone(UTC) if parsed.tzinfo else None
-    except (ValueError, OverflowError, IndexError, TypeError):
-        return None
+    return call_control.parse_time(text) or twilio.parse_time(text)
 
 
 def _status(fields: Mapping[str, str]) -> CallStatus:
@@ -125,16 +104,6 @@ def _status(fields: Mapping[str, str]) -> CallStatus:
 def _is_certainly_answered(fields: Mapping[str, str]) -> bool:
     has_connected_time = bool(call_control.integer(fields.get("CallDuration")))
     return has_connected_time or "AnsweredTime" in fields or fields.get("HangupCause") == "time_limit"
-
-
-def _event_key(fields: Mapping[str, str]) -> str:
-    key = f"{fields['CallSid']}:{fields['CallStatus']}"
-    source = fields.get("CallbackSource", "")
-    if source == RESOURCE_SOURCE:
-        # Two readings differ when their facts do: the price comes after the end and is no repeat.
-        facts = "/".join(fields.get(name, "") for name in ("CallDuration", "AnsweredBy", "Price"))
-        return f"{key}:{facts}:{source}"
-    return f"{key}:{fields.get('SequenceNumber', '')}:{source}"
 
 
 def _occurred_at(text: str | None, received_at: datetime) -> datetime | None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
 
 from dialplane.carriers.contract import Answer, CarrierCredentials, ForeignAccount, InvalidCallback, Report
 from dialplane.carriers.telnyx.signature import SIGNATURE_HEADER, is_authentic
+from dialplane.carriers.twilio import fields as twilio
 
 if TYPE_CHECKING:
     from dialplane.domain.statuses import AnsweredBy
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["SIGNATURE_HEADER", "UNSIGNED_STATUS", "is_authentic", "parse_answer", "parse_report"]
 
 UNSIGNED_STATUS = 403
-_FIELDS_MAX = 200
 
 # Telnyx documents the first three; the others are Twilio's, whose words TeXML has.
 ANSWERED_BY: Mapping[str, AnsweredBy] = {
@@ -55,7 +54,6 @@ _FIELDS = {
     "Price": re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?"),
     "PriceUnit": re.compile(r"[A-Z]{3}"),
 }
-_REQUIRED = ("CallSid", "AccountSid", "CallStatus")
 
 
 def parse_report(credentials: CarrierCredentials, body: bytes) -> Report:
@@ -83,9 +81,7 @@ def to_answered_by(raw: str | None) -> AnsweredBy | None:
 
 def check_fields(fields: Mapping[str, str]) -> None:
     """Hold fields to the allow-list, wherever they come from. Raises InvalidCallback."""
-    for name in (*_REQUIRED, *fields):
-        if not _FIELDS[name].fullmatch(fields.get(name, "")):
-            raise InvalidCallback(f"no usable value for {name}")  # the value may hold anything: not repeated
+    twilio.check_fields(fields, _FIELDS)
 
 
 def _check_account(credentials: CarrierCredentials, fields: Mapping[str, str]) -> None:
@@ -97,18 +93,8 @@ def _check_account(credentials: CarrierCredentials, fields: Mapping[str, str]) -
 
 def _read(body: bytes) -> dict[str, str]:
     """The listed fields of a form; empty values count as absent. Raises InvalidCallback."""
-    try:
-        pairs = parse_qsl(
-            body.decode("utf-8"),
-            keep_blank_values=True,
-            strict_parsing=True,
-            errors="strict",
-            max_num_fields=_FIELDS_MAX,
-        )
-    except ValueError as error:
-        raise InvalidCallback("the body is not a form") from error
     fields: dict[str, str] = {}
-    for name, value in pairs:
+    for name, value in twilio.parse_form(body):
         if name not in _FIELDS or not value:
             continue
         if name in fields:

@@ -58,7 +58,7 @@ def to_call_event(fields: Mapping[str, str], received_at: datetime) -> CallEvent
     raw_answered_by = fields.get("AnsweredBy")
     cost = fields.get("Price")
     return CallEvent(
-        key=_event_key(fields),
+        key=event_key(fields),
         source="reconciler" if fields.get("CallbackSource") == RESOURCE_SOURCE else "callback",
         carrier_call_id=fields["CallSid"],
         carrier_status=carrier_status,
@@ -82,22 +82,26 @@ def call_resource_to_fields(resource: Mapping[str, Any]) -> dict[str, str]:
     Raises InvalidCallback when the resource is not one.
     """
     status = str(resource.get("status") or "")
-    # start_time is when Twilio began to dial, not when the callee answered: no time is better than a wrong one.
-    ended_at = resource.get("end_time") if status not in ("queued", "ringing", "in-progress") else None
+    fields = resource_fields(resource, has_ended=status not in ("queued", "ringing", "in-progress"))
+    check_fields(fields)
+    return fields
+
+
+def resource_fields(resource: Mapping[str, Any], *, has_ended: bool) -> dict[str, str]:
+    """The same before it is held to an allow-list; TeXML's resources have the same names."""
     candidates = {
         "CallSid": resource.get("sid"),
         "AccountSid": resource.get("account_sid"),
-        "CallStatus": status,
+        "CallStatus": resource.get("status") or None,
         "CallDuration": resource.get("duration"),
-        "Timestamp": ended_at,
+        # start_time is when it was dialled, not when the callee answered: no time is better than a wrong one.
+        "Timestamp": resource.get("end_time") if has_ended else None,
         "AnsweredBy": resource.get("answered_by"),
         "Price": resource.get("price"),
         "PriceUnit": resource.get("price_unit"),
         "CallbackSource": RESOURCE_SOURCE,
     }
-    fields = {name: str(value) for name, value in candidates.items() if value not in (None, "")}
-    check_fields(fields)
-    return fields
+    return {name: str(value) for name, value in candidates.items() if value not in (None, "")}
 
 
 def parse_time(text: object) -> datetime | None:
@@ -111,7 +115,8 @@ def parse_time(text: object) -> datetime | None:
         return None
 
 
-def _event_key(fields: Mapping[str, str]) -> str:
+def event_key(fields: Mapping[str, str]) -> str:
+    """What makes a report the same as another one; TeXML's have the same fields."""
     key = f"{fields['CallSid']}:{fields['CallStatus']}"
     source = fields.get("CallbackSource", "")
     if source == RESOURCE_SOURCE:
