@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dialplane.aws.client import AwsClient, HttpAwsClient
 from dialplane.carriers.registry import DEFAULT_CARRIER, ENGINES, api_of
@@ -26,7 +26,6 @@ from dialplane.domain.idempotency import IdempotencyKey
 from dialplane.dynamodb.admissions import AdmissionStore
 from dialplane.dynamodb.facts import FactStore
 from dialplane.dynamodb.pacing import PaceStore
-from dialplane.dynamodb.sessions import SESSION_LIFETIME, SessionStore
 from dialplane.runtime import clock
 from dialplane.runtime.dialing import build_dialing
 from dialplane.runtime.documents import dry_run_document
@@ -35,6 +34,10 @@ from dialplane.runtime.http import HttpRequest, HttpResponse, json_response
 from dialplane.runtime.problems import refusal
 from dialplane.runtime.settings import Settings
 from dialplane.usecases.initiate_call import InitiateCallUseCase
+
+if TYPE_CHECKING:
+    from dialplane.domain.sessions import Session
+    from dialplane.dynamodb.sessions import SessionStore
 
 # Loaded while the function starts and has a whole processor to itself; the others when they are met.
 api_of(DEFAULT_CARRIER)
@@ -52,7 +55,7 @@ class InitiateEndpoint:
     """Places calls for every dialect, and keeps what one of them says in advance."""
 
     use_case: InitiateCallUseCase
-    sessions: SessionStore
+    open_sessions: Callable[[], SessionStore]
     now: Callable[[], datetime]
 
     def respond(self, request: HttpRequest) -> HttpResponse:
@@ -95,6 +98,7 @@ class InitiateEndpoint:
     def _keep_context(self, request: HttpRequest, body: dict[str, Any]) -> HttpResponse:
         # Only this dialect's: no other asks for a call in two steps.
         from dialplane.dialects.elevenlabs_tester.requests import parse_context  # noqa: PLC0415
+        from dialplane.dynamodb.sessions import SESSION_LIFETIME  # noqa: PLC0415
 
         presented = PresentedKey.parse(request.api_key)
         try:
@@ -103,8 +107,9 @@ class InitiateEndpoint:
             raise self.use_case.refuse(presented, error) from error
         self.use_case.authorize(presented)
         session_id = _session_cookie(request) or secrets.token_urlsafe(24)
+        sessions = self.open_sessions()
         for name in (session_id, presented.id):
-            self.sessions.put(presented.organization_id, name, session, now=self.now())
+            sessions.put(presented.organization_id, name, session, now=self.now())
         cookie = f"{_COOKIE}={session_id}; Path=/api; Max-Age={int(SESSION_LIFETIME.total_seconds())}"
         return HttpResponse(
             200,
@@ -112,10 +117,10 @@ class InitiateEndpoint:
             headers={"set-cookie": f"{cookie}; HttpOnly; Secure; SameSite=Strict"},
         )
 
-    def _session(self, request: HttpRequest, presented: PresentedKey) -> Any:
+    def _session(self, request: HttpRequest, presented: PresentedKey) -> Session | None:
         """The client's session: by its cookie, or by its key for clients that keep none."""
         session_id = _session_cookie(request) or presented.id
-        return self.sessions.find(presented.organization_id, session_id, now=self.now())
+        return self.open_sessions().find(presented.organization_id, session_id, now=self.now())
 
 
 def build(
@@ -141,7 +146,13 @@ def build(
         enqueue_dial=enqueue_dial,
         now=now,
     )
-    return InitiateEndpoint(use_case, SessionStore(client, tables), now)
+
+    def open_sessions() -> SessionStore:
+        from dialplane.dynamodb.sessions import SessionStore  # noqa: PLC0415 - only one dialect has sessions
+
+        return SessionStore(client, tables)
+
+    return InitiateEndpoint(use_case, open_sessions, now)
 
 
 def _presented_key(request: HttpRequest, dialect: str) -> PresentedKey:

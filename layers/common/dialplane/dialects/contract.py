@@ -13,14 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dialplane.domain.sessions import Session
-
 if TYPE_CHECKING:  # answers load this module, and must not load what only requests need
     from dialplane.domain.accounts import PresentedKey
     from dialplane.domain.admission import InitiateCall
     from dialplane.domain.calls import Call
     from dialplane.domain.errors import DialplaneError
     from dialplane.domain.idempotency import IdempotencyKey
+    from dialplane.domain.sessions import Session
     from dialplane.usecases.browse_calls import CallQuery, CallRange
 
 
