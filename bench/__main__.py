@@ -71,7 +71,8 @@ def _sizes(peer: NaivePeer, built: Path | None, scratch: Path) -> dict[str, Size
         for job, function in (("initiate", "InitiateFunction"), ("twiml", "TwimlFunction")):
             directories[f"{OURS}, function {job}"] = built / function
     directories[f"{NAIVE}, layer"] = peer.layer.parent
-    directories[f"{NAIVE}, function initiate"] = peer.functions / "initiate"
+    for job in ("initiate", "status-telnyx"):
+        directories[f"{NAIVE}, function {job}"] = peer.functions / job
     return {
         name: Size(size_unzipped(path), size_zipped(path, scratch / "size.zip")) for name, path in directories.items()
     }
