@@ -15,5 +15,5 @@ def message_of(error: DialplaneError) -> str:
 
 
 def path_of(loc: Sequence[int | str]) -> str:
-    """Where in the body: ``assistant.llm_config.messages.0.role``."""
-    return ".".join(str(part) for part in loc[1:])
+    """Where in the body: ``assistant.llm_config.messages.0.role``; ``body`` when it is the body itself."""
+    return ".".join(str(part) for part in loc[1:] or loc)
