@@ -19,6 +19,7 @@ from dialplane.carriers.contract import CarrierApi
 from dialplane.carriers.registry import open_carrier
 from dialplane.dialects.burki import termination
 from dialplane.dialects.registry import LISTING_DIALECTS, answers_of, calls_of
+from dialplane.domain import parameters
 from dialplane.domain.accounts import (
     ApiKey,
     CallerNumber,
@@ -157,16 +158,16 @@ def _list_calls(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
     if (dialect := _dialect(_LIST_ROUTE, key)) is not None:
         return _list_calls_in(dialect, api, sent, key)
     names = ("status", "assistant_id", "from", "to", "created_after", "created_before", "limit", "cursor")
-    query = fields.known_query(sent, *names)
+    parameters.check_names(sent, *names)
     filters = CallFilters(
-        statuses=_statuses(query.get("status")),
-        assistant_id=fields.integer(query.get("assistant_id"), "assistant_id", lowest=1, highest=2**63 - 1),
-        caller_number=fields.number(query.get("from"), "from"),
-        destination=fields.number(query.get("to"), "to"),
-        created_after=fields.time(query.get("created_after"), "created_after"),
-        created_before=fields.time(query.get("created_before"), "created_before"),
+        statuses=_statuses(sent.get("status")),
+        assistant_id=parameters.integer(sent, "assistant_id", lowest=1, highest=2**63 - 1),
+        caller_number=parameters.number(sent, "from"),
+        destination=parameters.number(sent, "to"),
+        created_after=parameters.time(sent, "created_after"),
+        created_before=parameters.time(sent, "created_before"),
     )
-    page = api.calls.page(key.organization_id, filters, limit=_limit(query), cursor=query.get("cursor"))
+    page = api.calls.page(key.organization_id, filters, limit=_limit(sent), cursor=sent.get("cursor"))
     return _page("calls", [call_document(call) for call in page.calls], page.next_cursor)
 
 
@@ -245,7 +246,8 @@ def _get_wallet(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
 
 
 def _get_ledger(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
-    query = fields.known_query(request.query, "limit", "cursor")
+    query = request.query
+    parameters.check_names(query, "limit", "cursor")
     page = api.wallet_store.ledger_page(key.organization_id, limit=_limit(query), cursor=query.get("cursor"))
     return _page("entries", [ledger_entry_document(entry) for entry in page.entries], page.next_cursor)
 
@@ -290,7 +292,7 @@ def _delete_dnc(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
 
 
 def _list_carrier_accounts(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
-    fields.known_query(request.query)
+    parameters.check_names(request.query)
     entities = api.accounts.entities(key.organization_id)
     numbers = [each for each in entities if isinstance(each, CallerNumber)]
     accounts = [each for each in entities if isinstance(each, CarrierAccount)]
@@ -299,7 +301,7 @@ def _list_carrier_accounts(api: Api, request: HttpRequest, key: ApiKey) -> HttpR
 
 
 def _list_numbers(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
-    fields.known_query(request.query)
+    parameters.check_names(request.query)
     entities = api.accounts.entities(key.organization_id)
     documents = [number_document(each) for each in entities if isinstance(each, CallerNumber)]
     return json_response(200, {"numbers": documents})
@@ -345,8 +347,8 @@ def _path_number(request: HttpRequest) -> str:
     return PhoneNumber.parse(_path(request, "number"), field="number").e164
 
 
-def _limit(query: dict[str, str]) -> int:
-    return fields.integer(query.get("limit"), "limit", lowest=1, highest=_PAGE_MAX) or _PAGE_DEFAULT
+def _limit(query: Mapping[str, str]) -> int:
+    return parameters.integer(query, "limit", lowest=1, highest=_PAGE_MAX) or _PAGE_DEFAULT
 
 
 def _statuses(text: str | None) -> frozenset[str] | None:

@@ -1,4 +1,4 @@
-"""The parameters of a dialect's list: texts of a query string to numbers, times and sets of statuses.
+"""The parameters of a dialect's list: days, names and sets of statuses beside what every query string has.
 
 Which parameters there are, and which words a dialect has for a status, is each dialect's own.
 """
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from dialplane.domain.errors import ValueInvalid
+from dialplane.domain.parameters import check_names, to_time
 from dialplane.domain.statuses import CallStatus
 
 POSITION_MAX = 1_000_000
@@ -20,21 +21,8 @@ _INSTANT = timedelta(milliseconds=1)
 
 def parameters(query: Mapping[str, str], *names: str) -> dict[str, str]:
     """The parameters that say something. Raises ValueInvalid for unknown ones: a filter must not be lost to a typo."""
-    if unknown := sorted(set(query) - set(names)):
-        raise ValueInvalid(
-            f"Unknown query parameters: {', '.join(unknown)}. Known: {', '.join(names)}.", field=unknown[0]
-        )
+    check_names(query, *names)
     return {name: value for name, value in query.items() if value.strip()}
-
-
-def integer(query: Mapping[str, str], name: str, *, lowest: int, highest: int) -> int | None:
-    """A whole number within bounds, None when it is not there. Raises ValueInvalid."""
-    text = query.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(highest)) and lowest <= int(text) <= highest):
-        raise ValueInvalid(f"{name} must be a whole number from {lowest} to {highest}.", field=name)
-    return int(text)
 
 
 def name(query: Mapping[str, str], parameter: str) -> str | None:
@@ -63,10 +51,8 @@ def _span(query: Mapping[str, str], name: str) -> tuple[datetime, datetime] | tu
         if _DAY.fullmatch(text):
             day = datetime.fromisoformat(text).replace(tzinfo=UTC)
             return day, day + timedelta(days=1)
-        # In a query string "+" means a space; an offset that lost its plus that way is still meant.
-        moment = datetime.fromisoformat(text.replace(" ", "+"))
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC), moment.astimezone(UTC) + _INSTANT
+        if (moment := to_time(text)) is not None:
+            return moment, moment + _INSTANT
     except (ValueError, OverflowError):
         pass
     raise ValueInvalid(f"{name} must be a day or a time with its offset, such as 2026-11-20T09:00:00Z.", field=name)

@@ -1,4 +1,4 @@
-"""Reading single fields of a request without a model: query parameters, and flat bodies of texts.
+"""Reading a flat body of texts without a model.
 
 What is read here is checked for its form only; what it means belongs to the use cases.
 """
@@ -6,51 +6,13 @@ What is read here is checked for its form only; what it means belongs to the use
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from dialplane.domain.errors import FieldsInvalid, ValueInvalid
-from dialplane.domain.phone_numbers import PhoneNumber
 from dialplane.domain.templates import check_text
 
 REASON_LENGTH_MAX = 500
 _ERRORS_SHOWN_MAX = 20
-
-
-def known_query(query: Mapping[str, str], *names: str) -> dict[str, str]:
-    """The query parameters. Raises ValueInvalid for one that is not among ``names``."""
-    if unknown := sorted(set(query) - set(names)):
-        known = f" Known: {', '.join(names)}." if names else " There are none."
-        raise ValueInvalid(f"Unknown query parameters: {', '.join(unknown)}.{known}")
-    return dict(query)
-
-
-def integer(text: str | None, field: str, *, lowest: int, highest: int) -> int | None:
-    """A whole number within bounds."""
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(highest)) and lowest <= int(text) <= highest):
-        raise ValueInvalid(f"{field} must be a whole number from {lowest} to {highest}.", field=field)
-    return int(text)
-
-
-def number(text: str | None, field: str) -> str | None:
-    """A phone number in E.164."""
-    # In a query string "+" means a space; a number that lost its plus that way is still meant.
-    return PhoneNumber.parse(text.replace(" ", "+", 1), field=field).e164 if text is not None else None
-
-
-def time(text: str | None, field: str) -> datetime | None:
-    """A time with its offset, in UTC."""
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text.replace(" ", "+"))
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise ValueInvalid(f"{field} must be a time with its offset, such as 2026-11-20T09:00:00Z.", field=field)
 
 
 def text_fields(

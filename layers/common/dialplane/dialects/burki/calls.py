@@ -10,9 +10,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dialplane.dialects.queries import POSITION_MAX, integer, name, parameters, since, statuses, until
+from dialplane.dialects.queries import POSITION_MAX, name, parameters, since, statuses, until
 from dialplane.domain.calls import Call
 from dialplane.domain.money import MICROS_PER_UNIT
+from dialplane.domain.parameters import integer
 from dialplane.domain.phone_numbers import PhoneNumber
 from dialplane.domain.statuses import CallStatus
 from dialplane.domain.times import to_text

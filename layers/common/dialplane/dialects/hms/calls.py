@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from dialplane.dialects.queries import POSITION_MAX, integer, parameters, since, statuses, until
+from dialplane.dialects.queries import POSITION_MAX, parameters, since, statuses, until
 from dialplane.domain.accounts import NUMBER_ID_PREFIX
 from dialplane.domain.calls import Call
+from dialplane.domain.parameters import integer
 from dialplane.domain.statuses import CallStatus
 from dialplane.domain.times import to_text
 from dialplane.usecases.browse_calls import CallFilters, CallQuery, CallRange

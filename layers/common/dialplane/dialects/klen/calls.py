@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from dialplane.dialects.klen.answers import agent_document
-from dialplane.dialects.queries import POSITION_MAX, integer, name, parameters, statuses
+from dialplane.dialects.queries import POSITION_MAX, name, parameters, statuses
 from dialplane.domain.calls import Call
 from dialplane.domain.errors import ValueInvalid
 from dialplane.domain.money import MICROS_PER_UNIT
+from dialplane.domain.parameters import integer
 from dialplane.domain.statuses import CallStatus
 from dialplane.domain.times import to_text
 from dialplane.usecases.browse_calls import CallFilters, CallQuery, CallRange
