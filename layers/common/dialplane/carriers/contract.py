@@ -3,7 +3,8 @@
 A package ``carriers/<name>/`` has these modules, each importable alone:
 
 - ``account``: ``CREDENTIALS``, what its secret holds.
-- ``api``: ``open_api``, the carrier's REST API for one account. The only module that may need an HTTP client.
+- ``api``: ``open_api``, the carrier's REST API for one account, asked through ``carriers.http``. The only module that
+  may need an HTTP client.
 - ``webhooks``: what a ``WebhooksModule`` has: is a request authentic, and which of its fields may travel on. Loaded
   while a carrier waits, so it imports next to nothing.
 - ``events``: ``to_call_event``, from those fields to canonical words.
