@@ -16,4 +16,4 @@ def message_of(error: DialplaneError) -> str:
 
 def path_of(loc: Sequence[int | str]) -> str:
     """Where in the body: ``assistant.llm_config.messages.0.role``; ``body`` when it is the body itself."""
-    return ".".join(str(part) for part in loc[1:] or loc)
+    return ".".join(str(part) or '""' for part in loc[1:] or loc)
