@@ -105,6 +105,12 @@ def test_every_changed_byte_of_the_body_is_refused() -> None:
     assert not is_authentic(f"Bearer {VECTOR}", b"")
 
 
+def test_a_body_over_64_kb_is_refused_whoever_signed_it() -> None:
+    for size, expected in ((64 * 1024, True), (64 * 1024 + 1, False)):
+        long = b"x" * size
+        assert is_authentic(f"Bearer {token(claims(long))}", long) is expected
+
+
 def test_every_changed_byte_of_the_token_is_refused() -> None:
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ "
     for position, byte in enumerate(VECTOR):

@@ -23,6 +23,7 @@ SIGNATURE_HEADER = "authorization"
 # rubbish must not be able to raise the alarm about errors of our own.
 UNSIGNED_STATUS = 429
 TOLERANCE_SECONDS = 300
+BODY_BYTES_MAX = 64 * 1024
 # Exactly one token, and one of the only length that HS256 has.
 _BEARER = re.compile(r"(?i:bearer) ([A-Za-z0-9_-]{1,1000}\.[A-Za-z0-9_-]{1,4000})\.([A-Za-z0-9_-]{43})")
 
@@ -57,9 +58,10 @@ def is_authentic(credentials: CarrierCredentials, request: SignedRequest) -> boo
     """Say whether Vonage signed this request for the account's application: a JWT (HS256) over the body's hash.
 
     The token is no older and no newer than five minutes. A token without ``payload_hash`` would sign no body at all.
+    Bodies over 64 kB are not authentic.
     """
     presented = _BEARER.fullmatch(request.headers.get(SIGNATURE_HEADER, ""))
-    if presented is None:
+    if presented is None or len(request.body) > BODY_BYTES_MAX:
         return False
     signed, signature = presented.groups()
     digest = hmac.digest(credentials["signature_secret"].encode(), signed.encode(), "sha256")
