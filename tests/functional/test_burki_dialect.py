@@ -1,6 +1,7 @@
 """The numbered contract of ``POST /calls/initiate`` in the Burki dialect, seed 0 and seed 2: one test for each line.
 
-Lines that describe the seeds' own source and not a server's behaviour (S2.19 to S2.31) are not tested here.
+Of the lines that describe the seeds' own source (S2.19 to S2.31) those are here that we do otherwise on purpose; the
+rest is listed with its reason in ``tests/unit/test_seed_numbers``.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from dialplane.aws.client import AwsError
 from dialplane.domain.carrier import Rejected
-from tests.fakes.world import World
+from tests.fakes.world import ANSWERED_CALL, World
 from tests.functional.expectations import (
     SEED0,
     SEED2,
@@ -362,6 +364,125 @@ def test_s2_18_a_carrier_that_returns_nothing_usable_has_the_documented_text(wor
     assert world.get_call(problem["call_id"]).json["ended_reason"] == "carrier_rejected"
 
 
+# ---- what the seed's source does, and we do not ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", ["from_phone_number", "to_phone_number"])
+@pytest.mark.parametrize("number", ["+15559876543\n", "+1555987654\u0663", "+12", "+1", "+1234567890123456"])
+def test_s2_20_a_trailing_newline_a_foreign_digit_and_two_digits_are_no_number(
+    world: World, field: str, number: str
+) -> None:
+    with unchanged(world):
+        assert_problem(world.initiate({**SEED2, field: number}), 400, "invalid_phone_number", NUMBER_FORMAT)
+
+
+@pytest.mark.parametrize(
+    ("template", "spoken"),
+    [
+        ("{{name}}|{{ name }}|{{\tname\n}}", "John & <b>|John & <b>|John & <b>"),
+        ("{{ customer.name }} {{customer.age}}", "Ada 7"),
+        ("{{ nobody | default: \"there\" }} {{nobody|default:''}}", "there "),
+        ("{{ braces }}", "{{ name }}"),
+        ("{name} {% name %} ${name}", "{name} {% name %} ${name}"),
+    ],
+)
+def test_s2_21_what_the_documents_leave_open_about_placeholders_is_defined(
+    world: World, template: str, spoken: str
+) -> None:
+    variables = {"name": "John & <b>", "customer": {"name": "Ada", "age": 7}, "braces": "{{ name }}"}
+    assert world.initiate({**SEED2, "welcome_message": template, "variables": variables}).status == 200
+    assert world.last_call().instructions.welcome_message == spoken
+
+
+def test_s2_21_a_variable_that_is_missing_is_told_before_anybody_is_called(world: World) -> None:
+    with unchanged(world):
+        reply = world.initiate({**SEED2, "welcome_message": "Hello {{ name }}."})
+        assert assert_problem(reply, 400, "missing_variables")["variables"] == ["name"]
+
+
+def test_s2_22_the_message_is_the_pages_and_nothing_is_beside_it(world: World) -> None:
+    assert list(world.initiate(SEED2).json.items()) == [
+        ("message", "Call initiated successfully"),
+        ("call_sid", world.last_call().carrier_call_id),
+    ]
+
+
+@pytest.mark.parametrize("operation", ["BatchGetItem", "TransactWriteItems"])
+def test_s2_23_a_wallet_that_does_not_answer_lets_no_call_through(
+    world: World, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    send = world.aws.call
+
+    def wallet_is_away(self: Any, service: str, asked: str, params: Any) -> Any:
+        if asked == operation:
+            raise AwsError("InternalServerError", "away")
+        return send(service, asked, params)
+
+    with unchanged(world), monkeypatch.context() as broken:
+        broken.setattr(type(world.aws), "call", wallet_is_away)
+        assert world.initiate(SEED2).status >= 500
+
+
+@pytest.mark.parametrize("status", ["busy", "no-answer", "failed", "canceled"])
+def test_s2_24_a_call_that_nobody_took_is_on_record_and_costs_nothing(world: World, status: str) -> None:
+    before = world.wallet()["available"]
+    world.initiate(SEED2)
+    call = world.last_call()
+    assert world.carrier.requests[-1].status_url.endswith(call.id)
+    world.live_through(call, "initiated", "ringing", status)
+    shown = world.get_call(call.id).json
+    assert (shown["status"], shown["charge"]["amount"]) == (status.replace("-", "_"), "0.000000")
+    assert world.wallet()["available"] == before
+
+
+def test_s2_25_no_words_of_the_call_are_in_an_address(world: World) -> None:
+    world.initiate({**SEED2_CUSTOM, "agenda": "x" * 4_096})
+    request = world.carrier.requests[-1]
+    for url in (request.instructions_url, request.status_url):
+        assert len(url) < 300
+        assert not any(text in url for text in ("?", "John", "5559876543", "xxx"))
+
+
+def test_s2_27_instructions_are_for_the_carrier_alone_at_the_public_address_with_the_accounts_own_token(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.initiate(SEED2)
+    call = world.last_call()
+    for environment in ("development", "dev", "local", ""):
+        monkeypatch.setenv("ENVIRONMENT", environment)
+        with unchanged(world):
+            assert world.fetch_instructions(call, signature=None).status == 403
+            assert world.fetch_instructions(call, signature="x" * 28).status == 403
+            assert world.fetch_instructions(call, token="another").status == 403
+    assert world.fetch_instructions(call).status == 200
+
+
+def test_s2_30_the_call_is_on_record_with_its_money_before_anybody_is_asked(world: World) -> None:
+    seen: list[tuple[str, int]] = []
+
+    def look(request: Any, carrier_call_id: str) -> None:
+        call = world.call(request.call_id)
+        seen.append((call.status, call.hold_micros))
+
+    world.carrier.on_create = look
+    world.initiate(SEED2)
+    assert seen == [("dialing", 150_000)]
+
+
+@pytest.mark.parametrize(("seconds", "charge"), [(0, "0.000000"), (1, "0.030000"), (60, "0.030000"), (61, "0.060000")])
+def test_s2_34_connected_time_alone_is_billed_and_any_rounds_up_to_a_minute(
+    world: World, seconds: int, charge: str
+) -> None:
+    world.initiate(SEED2)
+    call = world.last_call()
+    assert world.wallet()["held"]["amount"] != "0.000000"
+    world.live_through(call, *ANSWERED_CALL, duration=seconds)
+    assert world.get_call(call.id).json["charge"]["amount"] == charge
+    entry = world.manage("GET /wallet/ledger", "/wallet/ledger").json["entries"][0]
+    assert (entry["call_id"], entry["charge"]["amount"], entry["hold"]["amount"]) == (call.id, charge, "0.150000")
+    assert world.differences() == []
+
+
 # ---- contradictions that one server has to settle (§2.5) ------------------------------------------------------------
 
 
@@ -390,7 +511,7 @@ def test_the_id_in_the_answer_is_the_carriers_and_location_names_ours(world: Wor
     assert world.get_call(call_id).json == world.get_call(reply.json["call_sid"]).json
 
 
-def test_shape_is_checked_before_ownership_so_that_a_bad_request_tells_nothing_of_owners(world: World) -> None:
+def test_s2_19_shape_is_checked_before_ownership_so_that_a_bad_request_tells_nothing_of_owners(world: World) -> None:
     """The seed's code answers 403 here (S2.19); we deviate on purpose."""
     with unchanged(world):
         reply = world.initiate({"from_phone_number": "+15557654321", "to_phone_number": "nonsense"})

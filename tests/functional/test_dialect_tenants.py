@@ -111,10 +111,14 @@ def filled(body: dict[str, Any], number: str) -> dict[str, Any]:
     return {name: replaced.get(value, value) if isinstance(value, str) else value for name, value in body.items()}
 
 
-@pytest.mark.parametrize(("dialect", "body", "status"), BODIES, ids=str)
+every_body = pytest.mark.parametrize("case", BODIES, ids=lambda case: f"{case[0].name}-{case[1]}")
+
+
+@every_body
 def test_another_tenants_ids_in_a_request_for_a_call_are_those_of_nobody(
-    world: World, victim: Victim, stranger: Customer, dialect: Any, body: Any, status: int
+    world: World, victim: Victim, stranger: Customer, case: Any
 ) -> None:
+    dialect, body, status = case
     number, nobodys_number = victim.customer.number, "+12125550169"
     nobodys = {PUBLIC_ID: "nobodys-public-id", 2: 999, "2": "999"}
     unknown = {name: value if isinstance(value, dict) else nobodys.get(value, value) for name, value in body.items()}
@@ -213,10 +217,9 @@ def test_another_tenants_idempotency_key_is_unused(
     assert_learns_nothing(reply, victim)
 
 
-@pytest.mark.parametrize(("dialect", "body", "status"), BODIES, ids=str)
-def test_no_key_with_another_tenants_ids_is_401(
-    world: World, victim: Victim, dialect: Any, body: Any, status: int
-) -> None:
+@every_body
+def test_no_key_with_another_tenants_ids_is_401(world: World, victim: Victim, case: Any) -> None:
+    dialect, body, _ = case
     with unchanged(world):
         reply = dialect.send(world, filled(body, victim.customer.number), key=None)
     assert reply.status == 401
