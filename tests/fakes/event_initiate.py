@@ -48,6 +48,13 @@ BURKI = (
     Example("initiate_seed2_custom", _initiate({**_BASIC, **_REMINDER}), "own words with variables", 200, _PLACED),
     Example("initiate_seed2_override", _initiate(_OVERRIDE), "another assistant", 200, _PLACED),
     Example(
+        "initiate_flow",
+        _initiate({**_BASIC, "from_phone_number": world.FLOW_NUMBER}),
+        "a conversation flow on the number goes before its assistant",
+        200,
+        _PLACED,
+    ),
+    Example(
         "initiate_x_api_key",
         _initiate(_BASIC, key=None, headers={"x-api-key": world.API_KEY.text}),
         "the key in its other header",

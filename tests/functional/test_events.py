@@ -145,6 +145,16 @@ def test_a_placed_call_is_the_carriers(emulated: Emulated) -> None:
     assert twilio.fetch_call(call.carrier_call_id) is not None
 
 
+def test_a_flow_on_the_number_holds_the_conversation_and_the_named_assistant_goes_before_it(emulated: Emulated) -> None:
+    flow, named = (
+        stored_call(emulated, invoke(name)["headers"]["location"].removeprefix("/calls/"))
+        for name in ("initiate_flow", "initiate_hms_flow")
+    )
+
+    assert (flow.flow_id, flow.instructions.engine) == (77, "relay")
+    assert (named.flow_id, named.instructions.engine) == (None, "say")
+
+
 def test_a_repeated_event_with_a_key_is_the_same_call(emulated: Emulated) -> None:
     first, second = (invoke("initiate_idempotency_key") for _ in range(2))
 
