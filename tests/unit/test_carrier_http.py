@@ -287,6 +287,7 @@ def test_the_addresss_own_path_precedes_every_other(server: ScriptedServer, end:
         ("-1", None),
         ("1.5", None),
         ("soon", None),
+        ("²", None),
         ("Fri, 31 Dec 2027 23:59:59 GMT", None),
     ],
 )
@@ -331,3 +332,4 @@ def test_the_error_names_the_carrier_as_people_do(carrier: str) -> None:
     error = unavailable(carrier, "HTTP 500")
     name = TRAITS[carrier].display_name
     assert error.message == f"{name} could not be asked about its calls (HTTP 500). Ask again later."
+    assert error.details["carrier"] == carrier
