@@ -16,7 +16,7 @@ from tests.functional.expectations import everything
 
 # The world is shared on purpose: a refused request leaves no trace, and an accepted one is a dry run.
 fuzz = settings(
-    max_examples=50,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

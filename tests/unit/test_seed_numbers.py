@@ -24,7 +24,7 @@ NOT_TESTED = {
 }
 
 
-def tested() -> set[tuple[int, int]]:
+def numbers_in_names() -> set[tuple[int, int]]:
     """The numbers in the names of all tests: ``test_s1_08_s1_09_…`` has two."""
     names = [
         node.name
@@ -38,12 +38,14 @@ def tested() -> set[tuple[int, int]]:
 
 def test_every_number_has_a_test_or_a_reason() -> None:
     lines = {(seed, line) for seed, count in LINES.items() for line in range(1, count + 1)}
-    assert lines - tested() - set(NOT_TESTED) == set()
+    assert lines - numbers_in_names() - set(NOT_TESTED) == set()
 
 
 def test_no_number_has_both() -> None:
-    assert tested() & set(NOT_TESTED) == set()
+    assert numbers_in_names() & set(NOT_TESTED) == set()
 
 
 def test_every_number_is_one_of_the_contract() -> None:
-    assert {(seed, line) for seed, line in tested() | set(NOT_TESTED) if not 1 <= line <= LINES.get(seed, 0)} == set()
+    assert {
+        (seed, line) for seed, line in numbers_in_names() | set(NOT_TESTED) if not 1 <= line <= LINES.get(seed, 0)
+    } == set()
