@@ -1,4 +1,4 @@
-"""What the simulated carriers' journal says of requests for calls: which calls they led to, whichever carrier's words."""
+"""What the simulated carriers' journal says of requests for calls, and which calls they led to: any carrier's words."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ _DIALS = re.compile(
     r"/2010-04-01/Accounts/\w+/Calls\.json|/v2/calls|/v2/texml/Accounts/\w+/Calls|/v1/calls"
     r"|/v1/convai/twilio/outbound-call"
 )
+Journal = Iterable[Mapping[str, Any]]
 _DIGITS = re.compile(r"(?:sip:)?\+?([0-9]+)(?:@.*)?")
 
 
-def dial_requests(journal: Iterable[Mapping[str, Any]], destination: str, caller_number: str | None = None) -> list[Any]:
+def dial_requests(journal: Journal, destination: str, caller_number: str | None = None) -> list[Any]:
     """The requests for a call to a number, from one of our numbers or from any; refused and lost ones included."""
     found = []
     for entry in journal:
@@ -26,7 +27,7 @@ def dial_requests(journal: Iterable[Mapping[str, Any]], destination: str, caller
     return found
 
 
-def accepted_dials(journal: Iterable[Mapping[str, Any]], destination: str, caller_number: str | None = None) -> set[str]:
+def accepted_dials(journal: Journal, destination: str, caller_number: str | None = None) -> set[str]:
     """The carrier's ids of the calls that those requests led to: each of them rang."""
     return {entry["call_id"] for entry in dial_requests(journal, destination, caller_number) if entry["call_id"]}
 

@@ -9,12 +9,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -23,7 +21,6 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from dialplane.domain.calls import Call
 from dialplane.dynamodb.calls import CallStore
-from dialplane.runtime import clock
 from dialplane.runtime.callback_urls import STATUS, CallbackAddress
 from dialplane.runtime.entry import serve
 from functions.initiate import app as initiate_app
@@ -34,8 +31,6 @@ from functions.twiml import app as twiml_app
 from sandbox.carriers.accounts import make_accounts
 from sandbox.carriers.embedded import SimulatedCarriers
 from tests.fakes.world import Deployment, Reply, a_deployment
-
-logger = logging.getLogger(__name__)
 
 _RECONCILE_SECONDS = 1.0
 _PATH_NAMES = ("carrier", "organization_id", "carrier_account_id", "call_id")
@@ -62,7 +57,7 @@ class LiveWorld(Deployment):
         self._reconciler = reconciler.build(self.settings, self.aws)
         self._completed: set[str] = set()
         self._http = urllib3.PoolManager(retries=False)
-        self._stopping = threading.Event()
+        self._stopping, self._waiting = threading.Event(), threading.Lock()
         self._clients = {name: self.session.client(name) for name in ("sqs", "stepfunctions")}
 
     # ---- what a customer does ---------------------------------------------------------------------------------------
@@ -77,6 +72,17 @@ class LiveWorld(Deployment):
         event = self._event("GET", path, b"", {"authorization": f"Bearer {self._key(key)}"}, parameters)
         return _reply(serve(event, lambda request: self._manage.respond(route, request))).json
 
+    def control(self, call_id: str, command: Mapping[str, Any]) -> Reply:
+        """Tell a call under way something."""
+        event = self._event(
+            "POST",
+            f"/calls/{call_id}/control",
+            json.dumps(command).encode(),
+            {"authorization": f"Bearer {self.demo.api_key}"},
+            {"call_id": call_id},
+        )
+        return _reply(serve(event, lambda request: self._manage.respond("POST /calls/{call_id}/control", request)))
+
     def call(self, call_id: str) -> Call:
         """The call as it is stored."""
         call = CallStore(self.aws, self.tables).get(self.demo.organization_id, call_id)
@@ -90,11 +96,19 @@ class LiveWorld(Deployment):
     def wait_for_backlog(self, *, below: int) -> None:
         """Wait until fewer reports than that are still to be applied."""
         names = ["ApproximateNumberOfMessages"]
-        while True:
-            queued = self._clients["sqs"].get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=names)
-            if int(queued["Attributes"][names[0]]) < below:
-                return
-            time.sleep(0.1)
+        with self._waiting:  # one at a time: asking costs as much as working
+            while True:
+                queued = self._clients["sqs"].get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=names)
+                if int(queued["Attributes"][names[0]]) < below:
+                    return
+                time.sleep(0.1)
+
+    def wait_until_settled(self, seconds_max: float) -> None:
+        """Wait until no call of the demo organization is open; fails when that takes longer."""
+        deadline = time.monotonic() + seconds_max
+        while active := self.get("GET /wallet", "/wallet")["active_calls"]:
+            assert time.monotonic() < deadline, f"{active} calls were not settled in time"
+            time.sleep(0.25)
 
     # ---- what runs by itself ----------------------------------------------------------------------------------------
 
@@ -192,11 +206,12 @@ def _reply(event: Mapping[str, Any]) -> Reply:
 def a_live_world(*, speed: float) -> Iterator[LiveWorld]:
     """A deployment with an account at every simulated carrier, living; ``speed`` as the carriers' own."""
     accounts = make_accounts()
-    with _a_loopback_server() as server, SimulatedCarriers(
-            accounts.served, speed=speed, calls_per_second=1_000.0
-        ) as carriers:
+    with (
+        _a_loopback_server() as server,
+        SimulatedCarriers(accounts.served, speed=speed, calls_per_second=1_000.0) as carriers,
+    ):
         base_url = f"http://127.0.0.1:{server.server_port}"
-        times = {"check_interval_seconds": 2, "placement_grace_seconds": 2}
+        times = {"check_interval_seconds": 1, "placement_grace_seconds": 2}
         with a_deployment(base_url, carriers.url, accounts.secrets, **times) as deployment:
             world = LiveWorld(**vars(deployment), carriers=carriers)
             _set_elevenlabs_webhook(world, base_url, accounts.secrets["elevenlabs"]["api_key"])

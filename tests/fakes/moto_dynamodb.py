@@ -2,8 +2,9 @@
 
 moto runs each request on its caller's thread without a lock and ignores ClientRequestToken; it never raises
 TransactionConflict and never loses a reply. Before each transaction it copies whole tables to be able to undo it: here
-only the transaction's own items are kept, so that a full table is as fast as an empty one. A checker also wants to look at what is stored, and a simulation to start
-over, thousands of times: both go past the API. Nothing here knows our tables.
+only the transaction's own items are kept, so that a full table is as fast as an empty one. A checker also wants to look
+at what is stored, and a simulation to start over, thousands of times: both go past the API. Nothing here
+knows our tables.
 """
 
 from __future__ import annotations

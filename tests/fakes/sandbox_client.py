@@ -15,6 +15,7 @@ import urllib3
 from cli.stack import Stack
 from dialplane.aws.client import HttpAwsClient
 from sandbox.stack import SandboxState
+from tests.fakes.carrier_journal import accepted_dials
 
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
@@ -69,17 +70,9 @@ class SandboxClient:
         """One of the simulated carriers' own pages, such as ``/_requests``."""
         return json.loads(self._http.request("GET", f"{self.state.carrier_url}{path}").data)
 
-    def accepted_dials(self, destination: str) -> list[Any]:
-        """The create requests to a number that led to a call."""
-        return [
-            entry
-            for entry in self.carrier("/_requests")
-            if entry["direction"] == "in"
-            and entry["method"] == "POST"
-            and entry["path"].endswith("/Calls.json")
-            and (entry.get("form") or {}).get("To") == destination
-            and entry.get("call_sid")
-        ]
+    def accepted_dials(self, destination: str, caller_number: str | None = None) -> set[str]:
+        """The carriers' calls to a number, from one of our numbers or from any."""
+        return accepted_dials(self.carrier("/_requests"), destination, caller_number)
 
     def reconcile_calls(self) -> None:
         """Run the reconciler now instead of at the next full minute."""

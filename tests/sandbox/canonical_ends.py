@@ -1,10 +1,12 @@
 """How every scenario must end, whichever carrier it is lived over, and what carriers cannot help doing otherwise.
 
-Data that the suites share and ``docs/conformance.md`` shows: ``python -m tests.sandbox.canonical_ends`` prints its table.
+Data that the suites share and ``docs/conformance.md`` shows; ``python -m tests.sandbox.canonical_ends`` prints its
+table.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 
 from sandbox.demo_data import CALLER_NUMBERS, CARRIER_NUMBERS
@@ -71,6 +73,10 @@ _SILENT = (
     "what it says is commanded once its webhook has told of the answer; when that comes only with the end, or never, "
     "the callee hears nothing, and one who does not hang up is charged up to the limit"
 )
+_UNLIMITED = (
+    "its agent talks for as long as the callee does, and the dial does not limit that: the agent's own limit ends the "
+    "call, and what lies beyond ours is never charged"
+)
 EXCEPTIONS: dict[tuple[str, str], tuple[End, str]] = {
     **{
         (carrier, scenario): (_CONVERSATION, _REPEATED)
@@ -88,8 +94,7 @@ EXCEPTIONS: dict[tuple[str, str], tuple[End, str]] = {
     ),
     ("elevenlabs", "long-call"): (
         _end(200, "completed", "time_limit", is_charged=True),
-        "its agent talks for as long as the callee does, and a dial cannot limit that: the agent's own limit ends the "
-        "call, and what lies beyond ours is never charged",
+        _UNLIMITED,
     ),
 }
 """Ends that differ, with the reason why they must."""
@@ -118,7 +123,7 @@ DEPLOYED = (
     "callbacks-duplicated",
     "callbacks-reordered",
 )
-"""The scenarios that are also lived over every carrier on the deployed sandbox; all of them are in process."""
+"""The scenarios that are lived over every carrier on the deployed sandbox as well; in process all of them are."""
 
 
 def end_of(carrier: str, scenario: str) -> End:
@@ -141,4 +146,4 @@ def _cell(carrier: str, scenario: str) -> str:
 
 
 if __name__ == "__main__":
-    print(table())
+    sys.stdout.write(f"{table()}\n")
