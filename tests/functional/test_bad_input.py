@@ -139,10 +139,10 @@ def test_a_body_over_64_kb_is_413_whatever_is_in_it(world: World, body: bytes) -
 
 
 def test_broken_base64_is_no_body(world: World) -> None:
-    use_case = initiate_app.build(world.settings, world.aws)
+    endpoint = initiate_app.build(world.settings, world.aws)
     for broken in ("%%%", "abc", "ä", "eyJ9*==", "\ud800"):
         event = {"body": broken, "isBase64Encoded": True, "headers": {"authorization": f"Bearer {world.demo.api_key}"}}
-        answer = serve(event, lambda request: initiate_app.respond(request, use_case))
+        answer = serve(event, endpoint.respond)
         assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (422, "invalid_json")
 
 
