@@ -225,7 +225,7 @@ def test_the_answer_of_every_recorded_example_has_its_shape(example_world: World
         api = manage_app.build(world.settings, world.aws, now=world.clock.now, sleep=world.clock.sleep)
         event = serve(recorded, lambda request: api.respond(route, request))
     reply = Reply(event["statusCode"], event["headers"], event["body"])
-    if route not in ("GET /docs", "GET /docs/{file}"):
+    if route not in ("GET /docs", "GET /docs/{file}", "$default"):  # pages, and what no operation answers
         check_answer(route, reply)
 
 
