@@ -12,7 +12,9 @@ from urllib.parse import unquote
 import pytest
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
+from dialplane.carriers.telnyx.events import call_resource_to_fields
 from dialplane.domain.calls import Call
+from dialplane.domain.carrier import CarrierCall
 from dialplane.domain.errors import CarrierUnavailable
 from dialplane.domain.instructions import Engine
 from dialplane.domain.statuses import CallStatus
@@ -402,3 +404,52 @@ def test_a_hang_up_after_an_engine_that_is_not_taken_comes_again_with_its_messag
     telnyx.script = [OK]
     assert customer.deliver(record) == "duplicate"
     assert commands(telnyx) == ["hangup"] * 3
+
+
+def _books_say_it_lasts(customer: Customer) -> None:
+    call_id = customer.call.carrier_call_id
+    assert call_id is not None
+    fields = call_resource_to_fields({"call_control_id": call_id, "is_alive": True})
+    customer.world.carrier.records[call_id] = CarrierCall(call_id, customer.call.created_at, fields)
+
+
+def test_a_call_whose_answer_was_never_reported_is_ended_once_it_cannot_be_ringing_any_more(
+    world: World, telnyx: ScriptedServer
+) -> None:
+    customer = a_customer(world, telnyx)
+    _books_say_it_lasts(customer)
+    world.clock.sleep(45)  # the first check is due later, and it may still ring
+    world.reconcile()
+    world.drain()
+    assert commands(telnyx) == []
+    telnyx.script = [OK] * 3
+    for _ in range(2):
+        world.clock.sleep(120)
+        world.reconcile()
+        world.drain()
+    assert set(commands(telnyx)) == {"hangup"}
+    assert {request.json["command_id"] for request in telnyx.received} == {f"{customer.call_id}:hang-up"}
+
+
+@pytest.mark.parametrize("engine", ["relay", "stream"])
+def test_a_conversation_that_lasts_is_not_taken_for_silence(
+    world: World, telnyx: ScriptedServer, engine: Engine
+) -> None:
+    customer = a_customer(world, telnyx, engine=engine)
+    _books_say_it_lasts(customer)
+    world.clock.sleep(120)
+    world.reconcile()
+    world.drain()
+    assert commands(telnyx) == []
+
+
+def test_a_call_that_was_spoken_to_is_not_taken_for_silence(world: World, telnyx: ScriptedServer) -> None:
+    customer = a_customer(world, telnyx)
+    telnyx.script = [OK]
+    customer.reports("call.answered")
+    world.drain()
+    _books_say_it_lasts(customer)
+    world.clock.sleep(120)
+    world.reconcile()
+    world.drain()
+    assert commands(telnyx) == ["speak"]

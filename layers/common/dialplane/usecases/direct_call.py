@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 # A callee who has heard nothing for so long is not spoken to any more. It is also well within the time in which
 # carriers know a command's name again.
 SILENCE_MAX = timedelta(seconds=30)
+# Carriers ring a little longer than they are asked to.
+RINGING_TOLERANCE = timedelta(seconds=10)
 
 
 class DirectedCalls(Protocol):
@@ -51,13 +53,13 @@ class DirectCallUseCase:
     check_interval: timedelta
 
     def follow_up(self, call: Call, report: CarrierReport) -> None:
-        """Speak once the callee has answered, hang up once the instructions are done.
+        """Speak once the callee has answered, hang up once the instructions are done or somebody listens to silence.
 
         Raises CarrierUnavailable, for the report to be delivered again, when the call could not even be ended.
         """
         if call.status.is_terminal or call.carrier_call_id is None:
             return
-        if report.event.are_instructions_done:
+        if report.event.are_instructions_done or _is_silent(call, report):
             self._hang_up(call, call.carrier_call_id)
             return
         is_answer = report.event.status is CallStatus.IN_PROGRESS
@@ -89,6 +91,17 @@ class DirectCallUseCase:
 
     def _hang_up(self, call: Call, carrier_call_id: str) -> None:
         _twice(lambda: self.open_calls(call).hang_up(carrier_call_id, command_id=f"{call.id}:hang-up"))
+
+
+def _is_silent(call: Call, report: CarrierReport) -> bool:
+    """True for a call that has lasted longer than it can have rung, and to which nobody has spoken.
+
+    The report of its answer was lost. What the carrier's books say of it is that it lasts, and so somebody answered.
+    """
+    if report.event.source != "reconciler" or call.instructions.engine != "say":
+        return False
+    rang_out_at = call.dial_deadline + timedelta(seconds=call.ring_timeout_seconds) + RINGING_TOLERANCE
+    return call.instructions_served_at is None and report.received_at > rang_out_at
 
 
 def _twice(command: Callable[[], None]) -> None:
