@@ -14,8 +14,8 @@ from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Pl
 class FakeCarrier:
     """Answers dials from ``outcomes`` in turn, then with Placed; remembers every request; shows ``records``.
 
-    Commands to its calls are kept in ``commands``. ``on_create`` runs while the request is under way, before its answer:
-    a place for callbacks that are faster.
+    Commands to its calls are kept in ``commands``. ``on_create`` runs while the request is under way, before its
+    answer: a place for callbacks that are faster.
     """
 
     outcomes: list[CreateOutcome | BaseException] = field(default_factory=list)

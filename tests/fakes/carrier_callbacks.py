@@ -247,7 +247,9 @@ def _telnyx(leg: Leg, life: str) -> Iterator[bytes]:
         events.append(("call.hangup", hangup))
     for step, (event_type, facts) in enumerate(events):
         is_end = event_type in ("call.hangup", "call.cost")
-        at = leg.at(_seconds(life, is_end=is_end, step=step) + (5 if event_type == "call.cost" else 0))
+        # No event tells of the ringing: the answer is the second report, and comes when it comes with the others.
+        moment = _seconds(life, is_end=is_end, step=2 if event_type == "call.answered" else step)
+        at = leg.at(moment + (5 if event_type == "call.cost" else 0))
         yield telnyx_event(
             event_type,
             event_id=f"{leg.number:08x}-{step}",

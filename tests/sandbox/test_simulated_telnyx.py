@@ -594,6 +594,25 @@ def test_a_relay_gets_the_call_and_its_end_is_told(caller: Caller) -> None:
     assert (caller.hangup().hangup_cause, caller.hangup().hangup_source) == ("normal_clearing", "callee")
 
 
+def test_an_application_that_hangs_up_once_its_relay_is_over_is_faster_than_the_callee(
+    application: VoiceApplication,
+) -> None:
+    async def leave(socket: web.WebSocketResponse) -> None:
+        await socket.receive_json()
+        await socket.send_json({"type": "end"})
+
+    application.clear()
+    application.socket_handler = leave
+    with SimulatedCarriers({"telnyx": [ACCOUNT]}, speed=10) as slower:
+        caller = Caller(slower, application)
+        call = caller.dial(conversation_relay_config={"url": application.socket_url()})
+        caller.events("call.conversation.ended")
+        assert caller.status(call).is_alive, "Telnyx itself ends nothing"
+        caller.client.calls.actions.hangup(call.call_control_id, command_id="once")
+        caller.client.calls.actions.hangup(call.call_control_id, command_id="once")
+        assert (caller.hangup().hangup_cause, caller.hangup().hangup_source) == ("normal_clearing", "caller")
+
+
 def test_a_stream_gets_the_calls_state_and_audio(caller: Caller) -> None:
     frames: list[Any] = []
 

@@ -22,8 +22,9 @@ from sandbox.carriers.telnyx.session import TelnyxSession
 from sandbox.carriers.telnyx.webhooks import TelnyxSender
 
 HUMAN_SECONDS, MACHINE_SECONDS, GREETING_SECONDS = 3.0, 4.0, 9.0
-# A callee whose conversation is over does not listen to silence for hours.
-PATIENCE_SECONDS = 5.0
+# A callee whose conversation is over does not listen to silence for hours. Long enough for an application that has been
+# told so to hang up first.
+PATIENCE_SECONDS = 30.0
 # The modes that go on listening to a machine, and what they then say of its greeting.
 _GREETING_RESULTS = {
     "detect_beep": "beep_detected",
