@@ -71,8 +71,8 @@ _REPEATED = (
 )
 _SILENT = (
     "what it says is commanded once its webhook has told of the answer; when that comes only with the end, or never, "
-    "the callee hears nothing; the call is ended once it has lasted longer than it can have rung, but simulated seconds "
-    "are faster than that check, and the limit ends it first"
+    "the callee hears nothing; the call is ended once it has lasted longer than it can have rung, but simulated "
+    "seconds are faster than that check, and the limit ends it first"
 )
 _UNLIMITED = (
     "its agent talks for as long as the callee does, and the dial does not limit that: the agent's own limit ends the "
