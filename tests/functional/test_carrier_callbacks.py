@@ -445,6 +445,43 @@ def test_what_an_account_signs_is_good_at_no_address_that_is_not_its_carriers(
             assert "Example Dental" not in answer.body
 
 
+@pytest.mark.parametrize("kind", ["status", "twiml"])
+@pytest.mark.parametrize("carrier", FAMILIES)
+def test_an_account_of_another_carrier_than_the_address_names_signs_nothing_and_is_no_fault_of_ours(
+    world: World, carrier: str, kind: str
+) -> None:
+    """Every customer knows its accounts' ids: nobody may raise an alarm, or be served, by mixing them up."""
+    customer = Customer(world, carrier)
+    _, leg = customer.dials()
+    own = customer.address(leg.call_id, kind)
+    with unchanged(world):
+        for other in CARRIERS:
+            account_id = Customer(world, other).account_id
+            headers = with_headers(
+                x_twilio_signature="A" * 28,
+                authorization=f"Bearer e30.e30.{'A' * 43}",
+                telnyx_signature_ed25519="A" * 86 + "==",
+                telnyx_timestamp=str(int(world.clock.now().timestamp())),
+                elevenlabs_signature=f"t={int(world.clock.now().timestamp())},v0={'0' * 64}",
+            )(customer, leg, b"")["headers"]
+            answer = customer.posts(leg, b"A=1", address=replace(own, carrier_account_id=account_id), headers=headers)
+            assert (answer.status, answer.body) == REFUSED, other
+
+
+@pytest.mark.parametrize(("carrier", "other"), [("telnyx", "telnyx-texml"), ("telnyx-texml", "telnyx")])
+def test_a_key_that_signs_for_both_of_telnyxs_applications_lets_neither_speak_for_the_other(
+    world: World, carrier: str, other: str
+) -> None:
+    customer, stranger = Customer(world, carrier), Customer(world, other)
+    _, leg = customer.dials()
+    address = replace(customer.address(leg.call_id), carrier_account_id=stranger.account_id)
+    with unchanged(world):
+        for body in reports(leg, ANSWERED):
+            headers = sign(carrier, stranger.secret, address.url(BASE_URL), body, world.clock.now())
+            answer = customer.posts(leg, body, address=address, headers=headers)
+            assert (answer.status, answer.body) == REFUSED
+
+
 # ---- sizes and types ------------------------------------------------------------------------------------------------
 
 

@@ -167,8 +167,7 @@ def test_different_invalid_bytes_never_verify_alike() -> None:
 
 def test_a_secret_without_a_token_authenticates_nothing() -> None:
     signature = RequestValidator("").compute_signature("https://e.test/x", {"A": "1"})
-    with pytest.raises(ValueError, match="no auth_token"):
-        is_authentic("", "https://e.test/x", b"A=1", FORM, signature)
+    assert not is_authentic("", "https://e.test/x", b"A=1", FORM, signature)
 
 
 def body(**changes: str) -> bytes:

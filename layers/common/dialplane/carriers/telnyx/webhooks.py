@@ -80,7 +80,8 @@ def parse_report(credentials: CarrierCredentials, body: bytes) -> Report:
     if event_type not in _EVENTS:
         return _NOTHING_TO_APPLY
     payload = _object(data, "payload")
-    if payload.get("connection_id") != credentials["connection_id"]:
+    application = credentials.get("connection_id")  # None where the same key is a TeXML application's
+    if application is None or payload.get("connection_id") != application:
         raise ForeignAccount
     if event_type == "call.initiated" and payload.get("direction") != "outgoing":
         return _NOTHING_TO_APPLY

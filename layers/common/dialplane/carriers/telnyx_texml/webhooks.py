@@ -87,7 +87,7 @@ def check_fields(fields: Mapping[str, str]) -> None:
 def _check_account(credentials: CarrierCredentials, fields: Mapping[str, str]) -> None:
     if "AccountSid" not in fields:
         raise InvalidCallback("AccountSid missing")
-    if fields["AccountSid"] != credentials["account_sid"]:
+    if fields["AccountSid"] != credentials.get("account_sid"):  # None where the same key is Call Control's
         raise ForeignAccount
 
 

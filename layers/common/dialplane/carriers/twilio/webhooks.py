@@ -34,10 +34,11 @@ def is_authentic(credentials: CarrierCredentials, request: SignedRequest) -> boo
     The answer is that of Twilio's own validator, with its pitfalls closed: bodies over 64 kB, other content types than
     a form or JSON, and JSON without ``bodySHA256`` in the URL are not authentic.
     """
-    signature = request.headers.get(SIGNATURE_HEADER)
-    if not signature or len(request.body) > BODY_BYTES_MAX:
+    signature, token = request.headers.get(SIGNATURE_HEADER), credentials.get("auth_token")
+    # Without a token the account is another carrier's: an address can name any carrier beside any account.
+    if not signature or token is None or len(request.body) > BODY_BYTES_MAX:
         return False
-    validator = RequestValidator(credentials["auth_token"])
+    validator = RequestValidator(token)
     # Connection overrides (#rc=2) are for Twilio's client and are not part of what it signs.
     url = request.url.partition("#")[0]
     try:
