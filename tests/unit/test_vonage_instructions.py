@@ -151,7 +151,17 @@ def test_no_piece_is_too_long_or_empty_and_nothing_but_spaces_is_lost(text: str)
     assert "".join("".join(pieces).split()) == "".join(text.split())
 
 
-@pytest.mark.parametrize("text", ["<speak>Hi</speak>", "< SPEAK >Hi</ Speak>", "<speak><break time='9s'/></speak>"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<speak>Hi</speak>",
+        "< SPEAK >Hi</ Speak>",
+        "<speak><break time='9s'/></speak>",
+        "<<speak>Hi<</speak>",
+        "<< < /<speak>Hi</</speak>",
+        "<\x00speak>Hi<\x00/speak>",
+    ],
+)
 def test_text_is_never_read_as_markup(text: str) -> None:
     spoken = texts(text)[0].lower().replace(" ", "")
     assert "<speak" not in spoken

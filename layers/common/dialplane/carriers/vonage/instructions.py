@@ -21,7 +21,8 @@ _AUDIO = "audio/l16;rate=16000"
 # Half a surrogate pair is no character, and a strict JSON parser refuses the whole document for it.
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 # Text inside <speak> is read as markup. Ours is never meant so, and cutting it in pieces would break the markup anyway.
-_SPEAK = re.compile(r"<(?=\s*/?\s*speak\b)", re.IGNORECASE)
+# The whole run before the word goes: what is left must not become a tag by the removal.
+_SPEAK = re.compile(r"<[<\s/]*(?=speak\b)", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"""[.!?…]+["'”’)\]]*\s+|[。！？]+|\n+""")
 _STYLE = re.compile(r"([0-9]{1,3})(-premium)?")
 
