@@ -57,9 +57,7 @@ class FakeCarrier:
 
     def transfer_call(self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None) -> None:
         """As ``end_call``."""
-        self._obey(
-            {"transfer": carrier_call_id, "to": destination, "caller_number": caller_number, "message": message}
-        )
+        self._obey({"transfer": carrier_call_id, "to": destination, "caller_number": caller_number, "message": message})
 
     def _obey(self, command: dict[str, str | None]) -> None:
         self.commands.append(command)

@@ -196,7 +196,10 @@ def test_a_carrier_account_without_credentials_is_503_and_holds_nothing(world: W
     request = a_fine_request(world, next(numbers))
     provision = world.stack.provision
     account = provision.create_carrier_account(
-        request.organization.id, carrier="twilio", name="Lost", secret={"account_sid": "AC" + "0" * 32, "auth_token": "t"}
+        request.organization.id,
+        carrier="twilio",
+        name="Lost",
+        secret={"account_sid": "AC" + "0" * 32, "auth_token": "t"},
     )
     number = provision.put_number(request.organization.id, next(numbers), account, assistant_id=1).number
     name = f"dialplane/carriers/{request.organization.id}/{account.id}"
