@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-import boto3
 import typer
 from botocore.config import Config
 
@@ -20,7 +19,7 @@ from cli.dead_letters import (
 )
 from cli.doctor import examine
 from cli.output import CommandFailed, JsonOption, StackOption, show, show_all
-from cli.stack import Stack
+from cli.stack import Stack, open_session
 from dialplane.runtime import clock
 
 dlq = typer.Typer(no_args_is_help=True, help="Dead-letter queues.")
@@ -118,7 +117,7 @@ def _make_up_for_runs(stack: Stack, limit: int) -> dict[str, Any]:
 
 
 def _run_reconciler(stack: Stack) -> dict[str, Any]:
-    client = boto3.client("lambda", config=_LAMBDA)
+    client = open_session().client("lambda", config=_LAMBDA)
     reply = client.invoke(FunctionName=stack.output("ReconcilerFunctionName"), Payload=b"{}")
     payload = json.loads(reply["Payload"].read() or b"null")
     if "FunctionError" in reply or not isinstance(payload, dict):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, NoRegionError
 
 from dialplane.aws.boto import BotoAwsClient
 from dialplane.aws.client import AwsClient
@@ -33,6 +34,11 @@ class StackNotFound(Exception):
     """There is no such stack for these credentials, or it is not one of ours."""
 
 
+def open_session() -> boto3.Session:
+    """The caller's own AWS session. Of all AWS tools boto3 alone does not know AWS_REGION."""
+    return boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """A stack by its outputs, on whatever AWS ``aws`` talks to."""
@@ -46,10 +52,14 @@ class Stack:
 
         Raises StackNotFound.
         """
-        session = boto3.Session()
-        client = session.client("cloudformation", config=_CONFIG)
+        session = open_session()
         try:
+            client = session.client("cloudformation", config=_CONFIG)
             (stack,) = client.describe_stacks(StackName=name)["Stacks"]
+        except NoRegionError as error:
+            raise StackNotFound(
+                "No AWS region is set. Set AWS_REGION, or one in the profile of AWS_PROFILE."
+            ) from error
         except ClientError as error:
             reason = error.response["Error"].get("Message", str(error))
             raise StackNotFound(

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-import boto3
 import pytest
 from botocore.exceptions import NoCredentialsError
 from typer.testing import CliRunner, Result
 
+from cli import operations
 from cli.main import app
 from cli.stack import Stack, StackNotFound
 from dialplane.carriers.registry import CARRIERS, credentials_of
@@ -523,7 +524,8 @@ class ReconcilerInvocations:
 def reconciler(monkeypatch: pytest.MonkeyPatch) -> ReconcilerInvocations:
     """The reconciler function, which finds nothing to do."""
     function = ReconcilerInvocations({"checked": 0, "settled": 0})
-    monkeypatch.setattr(boto3, "client", lambda service, config: function)
+    session = SimpleNamespace(client=lambda service, config: function)
+    monkeypatch.setattr(operations, "open_session", lambda: session)
     return function
 
 
@@ -555,7 +557,8 @@ def test_reconcile_says_what_the_run_did(reconciler: ReconcilerInvocations) -> N
 
 def test_a_run_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     function = ReconcilerInvocations({"errorType": "AwsError", "errorMessage": "…"}, is_failure=True)
-    monkeypatch.setattr(boto3, "client", lambda service, config: function)
+    session = SimpleNamespace(client=lambda service, config: function)
+    monkeypatch.setattr(operations, "open_session", lambda: session)
 
     assert "AwsError" in refusal("reconcile")
 

@@ -61,6 +61,18 @@ def test_the_stack_is_found_by_its_option_and_by_its_variable() -> None:
     assert json.loads(shown.stdout)["name"] == "Acme"
 
 
+def test_the_region_is_the_one_of_aws_region_and_its_absence_is_told() -> None:
+    elsewhere = {name: text for name, text in os.environ.items() if name != "AWS_DEFAULT_REGION"}
+    nowhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    with patch.dict(os.environ, elsewhere, clear=True):
+        found = run("admin", "organization", "create", "Acme", "--stack", NAME, AWS_REGION="us-east-1", **nowhere)
+        lost = run("admin", "organization", "create", "Acme", "--stack", NAME, **nowhere)
+
+    assert found.returncode == 0, found.stderr
+    assert lost.returncode == 1
+    assert lost.stderr == "Error: No AWS region is set. Set AWS_REGION, or one in the profile of AWS_PROFILE.\n"
+
+
 def test_a_customer_of_every_kind_of_call_is_set_up_by_commands_alone(tmp_path: Path) -> None:
     (tmp_path / "prompt.txt").write_text("Remind {{ name }}.")
     (tmp_path / "tts.json").write_text('{"provider": "elevenlabs", "speed": 1.1}')
