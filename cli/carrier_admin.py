@@ -23,6 +23,7 @@ from dialplane.carriers.contract import Credential
 from dialplane.carriers.registry import CARRIERS, DEFAULT_CARRIER, TRAITS, credentials_of
 from dialplane.domain.accounts import CarrierAccount
 from dialplane.runtime.callback_urls import STATUS, CallbackAddress
+from dialplane.runtime.carrier_accounts import CarrierAccounts
 
 carrier_account = typer.Typer(no_args_is_help=True, help="Accounts with carriers.")
 number = typer.Typer(no_args_is_help=True, help="Numbers to call from.")
@@ -70,6 +71,45 @@ def create_carrier_account(
         organization_id, carrier=carrier, name=name, secret=secret, calls_per_second=calls_per_second
     )
     show(_shown(created, found), as_json=as_json)
+
+
+@carrier_account.command("update")
+def update_carrier_account(
+    *,
+    account_id: Annotated[str, typer.Argument(help="Id of the account (acct_…).")],
+    organization_id: OrganizationOption,
+    name: Annotated[str | None, typer.Option(help="Name of the account.")] = None,
+    calls_per_second: Annotated[
+        int | None, typer.Option(help="How many dials a second the carrier takes; 0 leaves that to the carrier.")
+    ] = None,
+    credential: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of a credential to replace, such as auth_token; repeat for more. The others stay."),
+    ] = None,
+    credential_file: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=PATH of a credential to replace that lies in a file; repeat for more."),
+    ] = None,
+    stack: StackOption = "dialplane",
+    as_json: JsonOption = False,
+) -> None:
+    """Change what is given and leave the rest: to rotate a token, say.
+
+    Credentials come from the same places as when the account was created. Functions read new ones within five minutes.
+    """
+    found = Stack.find(stack)
+    account = found.provision.carrier_account(organization_id, account_id)
+    given: dict[str, Any] = {"name": name, "calls_per_second": calls_per_second}
+    changes = {option: value for option, value in given.items() if value is not None}
+    if calls_per_second == 0:
+        changes["calls_per_second"] = None
+    if credential or credential_file:
+        reader = CarrierAccounts(found.aws, found.output("CarrierSecretsPrefix"))
+        kept = reader.credentials(organization_id, account_id)
+        changes["secret"] = {**(kept or {}), **_replacements(account.carrier, credential or [], credential_file or [])}
+    if not changes:
+        raise CommandFailed("Nothing to change was given. See --help.")
+    show(_shown(found.provision.update_carrier_account(organization_id, account_id, **changes), found), as_json=as_json)
 
 
 @carrier_account.command("list")
@@ -163,9 +203,23 @@ def _secret(carrier: str, files: Sequence[str]) -> dict[str, str]:
     if carrier not in CARRIERS:
         raise CommandFailed(f"--carrier is {carrier!r}; it must be one of {', '.join(TRAITS)}.")
     credentials = credentials_of(carrier)
-    secret = {each.name: os.environ.get(_variable(carrier, each), "") for each in credentials}
+    return _collected(carrier, credentials, [each for each in credentials if each.is_required], files)
+
+
+def _replacements(carrier: str, names: Sequence[str], files: Sequence[str]) -> dict[str, str]:
+    known = {each.name: each for each in credentials_of(carrier)}
+    if unknown := [name for name in names if name not in known]:
+        raise CommandFailed(f"--credential is {unknown[0]!r}; for {carrier} it must be one of {', '.join(known)}.")
+    wanted = [known[name] for name in names]
+    return _collected(carrier, wanted, wanted, files)
+
+
+def _collected(
+    carrier: str, looked_for: Sequence[Credential], needed: Sequence[Credential], files: Sequence[str]
+) -> dict[str, str]:
+    secret = {each.name: os.environ.get(_variable(carrier, each), "") for each in looked_for}
     secret = {name: value for name, value in secret.items() if value} | _from_files(files)
-    missing = [each for each in credentials if each.is_required and not secret.get(each.name)]
+    missing = [each for each in needed if not secret.get(each.name)]
     if not missing:
         return secret
     if sys.stdin.isatty():

@@ -198,6 +198,58 @@ def test_carrier_accounts_are_listed_and_shown_without_their_secrets(world: Worl
         assert ACCOUNT_SID not in text
 
 
+def test_an_account_is_given_another_token_pace_and_name_and_keeps_the_rest(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on = ("--organization", world.demo.organization_id)
+    secret = {"account_sid": ACCOUNT_SID, "auth_token": "old", "api_base_url": "http://127.0.0.1:8090"}
+    created = run_json("admin", "carrier-account", "create", *on, "--calls-per-second", "5", stdin=json.dumps(secret))
+    update = ("admin", "carrier-account", "update", created["id"], *on)
+
+    def stored() -> dict[str, str]:
+        found = CarrierAccounts(world.aws, SECRETS_PREFIX).credentials(world.demo.organization_id, created["id"])
+        return dict(found or {})
+
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", "AC" + "0" * 32)  # of another account: nobody asked for it
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "from-the-environment")
+    assert run_json(*update, "--credential", "auth_token") == created
+    assert stored() == secret | {"auth_token": "from-the-environment"}
+
+    (tmp_path / "token").write_text("from-a-file\n")
+    run(*update, "--credential-file", f"auth_token={tmp_path / 'token'}")
+    assert stored() == secret | {"auth_token": "from-a-file"}
+
+    assert run_json(*update, "--name", "Second", "--calls-per-second", "9") == created | {
+        "name": "Second",
+        "calls_per_second": 9,
+    }
+    assert run_json(*update, "--calls-per-second", "0")["calls_per_second"] is None
+    assert stored() == secret | {"auth_token": "from-a-file"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "Nothing to change"),
+        (("--credential", "api_key"), "must be one of account_sid, auth_token"),
+        (("--credential", "auth_token"), "TWILIO_AUTH_TOKEN"),
+        (("--calls-per-second", "-1"), "calls_per_second"),
+        (("--name", " "), "name"),
+    ],
+)
+def test_an_update_that_could_not_be_used_changes_nothing(world: World, options: tuple[str, ...], said: str) -> None:
+    on = ("--organization", world.demo.organization_id)
+    account = world.demo.carrier_accounts["twilio"]
+    before = run_json("admin", "carrier-account", "show", account, *on)
+    assert said in refusal("admin", "carrier-account", "update", account, *on, *options, stdin="{}")
+    assert run_json("admin", "carrier-account", "show", account, *on) == before
+
+
+def test_an_account_that_does_not_exist_is_not_updated(world: World) -> None:
+    on = ("--organization", world.demo.organization_id)
+    assert "acct_none" in refusal("admin", "carrier-account", "update", "acct_none", *on, "--name", "X")
+
+
 def test_the_help_names_what_every_carrier_needs() -> None:
     shown = CliRunner().invoke(app, ["admin", "carrier-account", "create", "--help"], env={"COLUMNS": "400"}).output
     for carrier in CARRIERS:

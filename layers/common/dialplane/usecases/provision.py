@@ -208,9 +208,7 @@ class ProvisionUseCase:
     ) -> CarrierAccount:
         """An account with a carrier. Its credentials go to the secret store and nowhere else."""
         self.check_credentials(carrier, secret)
-        check_name(name)
-        if calls_per_second is not None:
-            check_within(1, _CALLS_PER_SECOND_MAX, calls_per_second=calls_per_second)
+        _check_carrier_account(name, calls_per_second)
         self.organization(organization_id)
         account = CarrierAccount(
             id=new_id("acct"),
@@ -222,6 +220,18 @@ class ProvisionUseCase:
         )
         # The secret first: an account without one would refuse calls, a secret without an account is never read.
         self.secrets.put(organization_id, account.id, secret)
+        self.accounts.put(account)
+        return account
+
+    def update_carrier_account(
+        self, organization_id: str, account_id: str, *, secret: Mapping[str, str] | None = None, **changes: Any
+    ) -> CarrierAccount:
+        """Change its ``name`` or ``calls_per_second`` from the next call on, or replace all its credentials."""
+        account = replace(self.carrier_account(organization_id, account_id), **changes)
+        _check_carrier_account(account.name, account.calls_per_second)
+        if secret is not None:
+            self.check_credentials(account.carrier, secret)
+            self.secrets.put(organization_id, account.id, secret)
         self.accounts.put(account)
         return account
 
@@ -302,6 +312,12 @@ def _check_organization(organization: Organization) -> None:
             f"{', '.join(sorted(REFUSED_NUMBER_TYPES))}.",
             field="number_types",
         )
+
+
+def _check_carrier_account(name: str, calls_per_second: int | None) -> None:
+    check_name(name)
+    if calls_per_second is not None:
+        check_within(1, _CALLS_PER_SECOND_MAX, calls_per_second=calls_per_second)
 
 
 def _check_at_least(lowest: int, **values: int) -> None:
