@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -10,6 +11,7 @@ import pytest
 from dialplane.domain.calls import Call
 from dialplane.domain.carrier import CarrierCall, Unknown
 from dialplane.domain.errors import CarrierUnavailable
+from dialplane.dynamodb.calls import CallStore
 from functions.status import reconciler
 from tests.fakes.world import ACCOUNT_SID, World, a_world
 from tests.functional.expectations import SEED2
@@ -259,3 +261,68 @@ def test_a_run_that_has_no_time_left_leaves_the_rest_due(world: World) -> None:
     use_case = reconciler.build(world.settings, world.aws, now=world.clock.now)
     assert use_case.run(has_time=lambda: False).checked == 0
     assert use_case.run().checked == 1
+
+
+class Killed(BaseException):
+    """What a function meets whose time is over: nothing of it catches that."""
+
+
+def test_a_check_that_takes_the_whole_run_with_it_keeps_no_other_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = unconfirmed_call(world)
+    world.clock.sleep(60)
+    other = unconfirmed_call(world)
+
+    def listed(*, created_after: datetime, **_: object) -> list[CarrierCall]:
+        if created_after < endless.created_at:
+            raise Killed
+        return []
+
+    monkeypatch.setattr(world.carrier, "list_calls", listed)
+    for _ in range(6):
+        world.clock.moment += timedelta(minutes=1)
+        with contextlib.suppress(Killed):
+            world.reconcile()
+    assert shown(world, other) == ("failed", "not_placed", "0.000000")
+    assert world.call(endless.id).status == "unconfirmed"
+    assert world.differences() == []
+
+
+def test_a_call_that_changes_while_its_check_is_put_off_is_left_to_what_changed_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = placed_call(world)
+    read = CallStore.due_call
+
+    def meanwhile(store: CallStore, reference: str, now: datetime) -> Call | None:
+        found = read(store, reference, now)
+        world.callback(call, world.form("ringing", 0))
+        world.drain()
+        return found
+
+    monkeypatch.setattr(CallStore, "due_call", meanwhile)
+    assert tick(world) == {"reported": 0, "not_placed": 0, "settled": 0, "failed": 0, "stuck": 0}
+    assert world.call(call.id).status == "ringing"
+
+
+def test_a_call_that_nobody_can_tell_whose_it_is_does_not_hide_ours(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = unconfirmed_call(world)
+    world.carrier.records = {
+        OTHER_SID: record(call, "completed", sid=OTHER_SID, duration=5),
+        SID: record(call, "completed", duration=61),
+    }
+
+    def requested(carrier_call_id: str) -> tuple[str, ...]:
+        if carrier_call_id == OTHER_SID:
+            raise CarrierUnavailable("keeps nothing of the kind")
+        return (f"https://calls.example.test/twiml/{call.id}",) if is_shown else ("https://example.test/other",)
+
+    monkeypatch.setattr(world.carrier, "requested_urls", requested)
+    is_shown = False
+    assert tick(world)["failed"] == 1
+    is_shown = True
+    assert tick(world)["reported"] == 1
+    assert shown(world, call) == ("completed", "hang_up", "0.060000")

@@ -242,14 +242,16 @@ class CallStore:
 
     def schedule_check(
         self, call: Call, *, next_check_at: datetime, checks_made: int, times_not_found: int = 0
-    ) -> None:
-        """Set the time of the next check, unless the call has changed since it was read."""
+    ) -> Call | None:
+        """Set the time of the next check; the call as it is then, or None when it has changed since it was read."""
         later = replace(call, next_check_at=next_check_at, checks_made=checks_made, times_not_found=times_not_found)
         try:
             self.client.call("dynamodb", "UpdateItem", call_update(self.tables.calls, call, later))
         except AwsError as error:
             if error.code != "ConditionalCheckFailedException":
                 raise
+            return None
+        return replace(later, version=call.version + 1)
 
     def _get(self, key: Key) -> Call | None:
         reply = self._call("GetItem", {"Key": key.attributes, "ConsistentRead": True})

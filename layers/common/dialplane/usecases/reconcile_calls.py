@@ -14,6 +14,7 @@ from typing import Protocol
 
 from dialplane.domain.calls import Call
 from dialplane.domain.carrier import CarrierCall
+from dialplane.domain.errors import CarrierUnavailable
 from dialplane.domain.statuses import CallStatus, DialOutcome, EndedReason
 from dialplane.usecases.complete_call import CompleteCallUseCase, CompletionOutcome, SettlementStore
 
@@ -59,8 +60,8 @@ class ReconciliationStore(Protocol):
 
     def schedule_check(
         self, call: Call, *, next_check_at: datetime, checks_made: int, times_not_found: int = 0
-    ) -> None:
-        """Set the time of the next check, unless the call has changed since it was read."""
+    ) -> Call | None:
+        """Set the time of the next check; the call as it is then, or None when it has changed since it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,9 @@ class ReconcileCallsUseCase:
         return summary
 
     def _check_due(self, reference: str, summary: ReconciliationSummary) -> ReconciliationSummary:
-        call = self.calls.due_call(reference, self.now())
+        due = self.calls.due_call(reference, self.now())
+        # Put off before it is made: a check that takes the whole run with it would else be the first of every run.
+        call = self._put_off(due) if due is not None else None
         if call is None:
             return summary
         try:
@@ -120,8 +123,7 @@ class ReconcileCallsUseCase:
         except Exception:
             logger.exception("check_failed", extra={"call_id": call.id})
             found = "failed"
-        if found not in ("not_placed", "settled"):
-            self._schedule_next(call, found)
+        self._count_absence(call, found)
         return replace(
             summary,
             checked=summary.checked + 1,
@@ -170,12 +172,19 @@ class ReconcileCallsUseCase:
         are.
         """
         silent: list[CarrierCall] = []
+        unreadable: CarrierUnavailable | None = None
         for candidate in candidates:
-            urls = records.requested_urls(candidate.carrier_call_id)
+            try:
+                urls = records.requested_urls(candidate.carrier_call_id)
+            except CarrierUnavailable as error:  # whose it is stays open, and the next one may be ours
+                unreadable = error
+                continue
             if any(url.endswith(f"/{call.id}") for url in urls):
                 return candidate, ()
             if not urls:
                 silent.append(candidate)
+        if unreadable is not None:
+            raise unreadable
         if len(silent) == 1 and self._is_record_due(silent[0]):
             return silent[0], ()
         return None, silent
@@ -212,16 +221,28 @@ class ReconcileCallsUseCase:
         logger.warning("call_not_placed", extra={"call_id": call.id})
         return self.settlements.settle(call, ended, charge_micros=0, at=at)
 
-    def _schedule_next(self, call: Call, found: str | None) -> None:
+    def _put_off(self, call: Call) -> Call | None:
         wait = self.check_interval * 2 ** min(call.checks_made, _INTERVAL_DOUBLINGS_MAX)
-        # A carrier that could not be asked has not said that the call is not there.
-        times_not_found = {"not_found": call.times_not_found + 1, "failed": call.times_not_found}.get(found or "", 0)
-        self.calls.schedule_check(
+        return self.calls.schedule_check(
             call,
             next_check_at=self.now() + wait,
             checks_made=call.checks_made + 1,
-            times_not_found=times_not_found,
+            times_not_found=call.times_not_found,
         )
+
+    def _count_absence(self, call: Call, found: str | None) -> None:
+        # A carrier that could not be asked has not said that the call is not there.
+        if found in ("not_placed", "settled", "failed"):
+            return
+        times_not_found = call.times_not_found + 1 if found == "not_found" else 0
+        if times_not_found != call.times_not_found:
+            assert call.next_check_at is not None
+            self.calls.schedule_check(
+                call,
+                next_check_at=call.next_check_at,
+                checks_made=call.checks_made,
+                times_not_found=times_not_found,
+            )
 
     def _is_stuck(self, call: Call) -> bool:
         lifetime = timedelta(seconds=call.ring_timeout_seconds + call.time_limit_seconds)
