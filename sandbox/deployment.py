@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import platform
 import subprocess
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
+
+from dialplane.aws.client import AwsClient
 
 ROOT = Path(__file__).resolve().parent.parent
 REGION = "us-east-1"
@@ -148,8 +151,13 @@ class Deployment:
             raise DeploymentFailed(f"sam {command} failed.\n{tail}\n(whole log: {log})")
 
 
-def warm_up(api_url: str) -> None:
-    """Have each function behind the API started once, by requests it refuses."""
+def warm_up(api_url: str, aws: AwsClient, dials_queue_url: str) -> None:
+    """Have each function behind the API started once by requests it refuses, and the dial function by no call.
+
+    Started by somebody's call it could still be starting when that call's dial window ends.
+    """
+    nobody = json.dumps({"organization_id": "none", "call_id": "none"})
+    aws.call("sqs", "SendMessage", {"QueueUrl": dials_queue_url, "MessageBody": nobody})
     paths = ["/calls/initiate", "/wallet/deposits", "/twiml/twilio/none/none/none", "/status/twilio/none/none/none"]
     with ThreadPoolExecutor() as pool:
         for path in paths:

@@ -156,7 +156,8 @@ class Sandbox:
         outputs = self._timed("deployed to the emulated AWS with SAM", lambda: deployment.deploy(emulator, parameters))
         self._start_front_door(front_door_port, emulator, outputs["ApiId"])
         # Cold, each would take a second or two, and the first call's callbacks would overtake one another.
-        self._timed("functions warmed up", lambda: warm_up(api_url))
+        aws, dials = _aws_client(emulator), outputs["DialsQueueUrl"]
+        self._timed("functions warmed up", lambda: warm_up(api_url, aws, dials))
         state = SandboxState(
             api_url=api_url,
             console_url=None,
