@@ -212,6 +212,24 @@ def test_a_total_travels_in_one_currency_or_not_at_all() -> None:
 
 
 @pytest.mark.parametrize(
+    ("total", "travels"),
+    [
+        (0.0075, "0.0075"),
+        (2, "2"),
+        (0.0000333, None),  # as a number in JSON: 3.33e-05
+        (1 / 60, None),
+        ("NaN", None),
+        (-1, None),
+        (None, None),
+    ],
+)
+def test_an_amount_that_cannot_be_read_does_not_take_the_duration_with_it(total: object, travels: str | None) -> None:
+    fields = parse_report(CREDENTIALS, event("call.cost", **{**COST, "total_cost": total})).fields
+    assert (fields["billed_duration_secs"], fields.get("total_cost")) == ("60", travels)
+    assert ("currency" in fields) is (travels is not None)
+
+
+@pytest.mark.parametrize(
     "body",
     [
         event("call.speak.started"),
@@ -282,7 +300,6 @@ def test_another_applications_event_is_foreign(connection_id: object) -> None:
         event("call.cost", **{**COST, "billed_duration_secs": None}),
         event("call.cost", **{**COST, "billed_duration_secs": -1}),
         event("call.cost", **{**COST, "billed_duration_secs": True}),
-        event("call.cost", **{**COST, "total_cost": "NaN"}),
         event("call.machine.detection.ended"),
     ],
 )

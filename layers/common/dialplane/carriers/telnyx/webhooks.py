@@ -63,7 +63,7 @@ _EVENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "call.machine.premium.detection.ended": (("result",), ("result",)),
     "call.machine.premium.greeting.ended": (("result",), ("result",)),
     **dict.fromkeys(INSTRUCTIONS_DONE, ((), ())),
-    "call.cost": (("billed_duration_secs", "total_cost"), ("billed_duration_secs",)),
+    "call.cost": (("billed_duration_secs",), ("billed_duration_secs",)),
 }
 _NOTHING_TO_APPLY = Report({})
 
@@ -94,7 +94,7 @@ def parse_report(credentials: CarrierCredentials, body: bytes) -> Report:
     optional, required = _EVENTS[event_type]
     fields = _checked(data, ("id", "event_type", "occurred_at")) | _checked(payload, (*_COMMON, *optional))
     if event_type == "call.cost":
-        fields = _with_currency(fields, payload)
+        fields = _with_cost(fields, payload)
     if missing := [name for name in ("id", "call_control_id", *required) if name not in fields]:
         raise InvalidCallback(f"{', '.join(missing)} missing")
     return Report(fields, call_id)
@@ -118,7 +118,7 @@ def call_id_of(client_state: object) -> str | None:
 
 def _json(body: bytes) -> Mapping[str, Any]:
     try:
-        content = json.loads(body)
+        content = json.loads(body, parse_float=str)  # amounts stay the texts they are
     except (ValueError, RecursionError) as error:
         raise InvalidCallback("the body is not JSON") from error
     if not isinstance(content, dict):
@@ -148,11 +148,19 @@ def _checked(content: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]
     return fields
 
 
-def _with_currency(fields: dict[str, str], payload: Mapping[str, Any]) -> dict[str, str]:
-    """A total means something in one currency only, and Telnyx names currencies part by part."""
+def _with_cost(fields: dict[str, str], payload: Mapping[str, Any]) -> dict[str, str]:
+    """The same with the total. It means something in one currency only, and Telnyx names currencies part by part.
+
+    What it costs is no reason to lose what it lasted: an amount that cannot be read stays behind.
+    """
     parts = payload.get("cost_parts")
     stated = [part.get("currency") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
     currencies = {currency for currency in stated if isinstance(currency, str)}
-    if "total_cost" in fields and len(currencies) == 1:
-        return fields | _checked({"currency": currencies.pop()}, ("currency",))
-    return {name: value for name, value in fields.items() if name != "total_cost"}
+    if len(currencies) != 1:
+        return fields
+    cost = {"total_cost": payload.get("total_cost"), "currency": currencies.pop()}
+    try:
+        known = _checked(cost, cost)
+    except InvalidCallback:
+        return fields
+    return fields | known if "total_cost" in known else fields
