@@ -326,3 +326,34 @@ def test_a_call_that_nobody_can_tell_whose_it_is_does_not_hide_ours(
     is_shown = True
     assert tick(world)["reported"] == 1
     assert shown(world, call) == ("completed", "hang_up", "0.060000")
+
+
+def ended_without_a_duration(world: World, call: Call, *, status: str = "in-progress") -> None:
+    """All that is heard of the call: that it was answered (or another state), and a minute later that it ended."""
+    world.callback(call, world.form(status, 0, Timestamp="Fri, 20 Nov 2026 15:00:00 +0000"))
+    world.clock.moment += timedelta(seconds=61)
+    form = world.form("completed", 1, Timestamp="Fri, 20 Nov 2026 15:01:01 +0000")
+    del form["CallDuration"]
+    world.callback(call, form)
+    world.drain()
+
+
+def test_an_ended_call_that_its_carrier_has_forgotten_is_settled_by_what_was_reported(world: World) -> None:
+    answered, silent = placed_call(world), placed_call(world)
+    ended_without_a_duration(world, silent, status="ringing")
+    ended_without_a_duration(world, answered)
+    assert [tick(world, after=timedelta(minutes=5))["settled"] for _ in range(2)] == [0, 0]
+    assert tick(world, after=timedelta(minutes=15))["settled"] == 2
+    assert shown(world, answered) == ("completed", "hang_up", "0.060000")
+    assert world.call(answered.id).duration_seconds == 61
+    assert shown(world, silent) == ("completed", "hang_up", "0.000000")
+    assert world.wallet()["held"]["amount"] == "0.000000"
+    assert world.differences() == []
+
+
+def test_a_call_that_has_not_ended_is_not_settled_because_its_carrier_does_not_know_it(world: World) -> None:
+    call = placed_call(world)
+    world.callback(call, world.form("in-progress", 0))
+    world.drain()
+    assert [tick(world)["settled"] for _ in range(4)] == [0] * 4
+    assert shown(world, call) == ("in_progress", None, None)

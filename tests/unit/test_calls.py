@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialplane.domain.calls import Call, CallEvent, apply_event, settlement_charge
+from dialplane.domain.calls import Call, CallEvent, apply_event, as_reported, settlement_charge
 from dialplane.domain.instructions import Instructions
 from dialplane.domain.statuses import CallStatus, DialOutcome, EndedReason, Verdict
 
@@ -119,6 +119,42 @@ def test_otherwise_the_first_ending_is_final_and_the_second_is_conflicting(
 
 
 # ---- verdicts -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "status"),
+    [
+        ({"status": CallStatus.IN_PROGRESS}, CallStatus.COMPLETED),
+        ({"answered_at": CREATED + timedelta(seconds=8)}, CallStatus.COMPLETED),
+        ({"duration_seconds": 9}, CallStatus.COMPLETED),
+        ({}, CallStatus.FAILED),
+        ({"duration_seconds": 0}, CallStatus.FAILED),
+    ],
+)
+def test_a_word_for_two_endings_is_the_one_that_fits_what_is_known(before: dict[str, Any], status: CallStatus) -> None:
+    ended = an_event(CallStatus.FAILED, status_if_answered=CallStatus.COMPLETED)
+    transition = apply_event(a_call(**before), ended, received_at=RECEIVED)
+    assert (transition.call.status, transition.verdict) == (status, Verdict.ACCEPTED)
+    is_known = status is CallStatus.FAILED or "duration_seconds" in before
+    assert (settlement_charge(transition.call) is not None) is is_known
+
+
+@pytest.mark.parametrize(
+    ("facts", "status", "seconds", "charge"),
+    [
+        ({"answered_at": CREATED + timedelta(seconds=8, milliseconds=300)}, CallStatus.COMPLETED, 60, 30_000),
+        ({"answered_at": CREATED + timedelta(seconds=99)}, CallStatus.COMPLETED, 0, 0),
+        ({}, CallStatus.COMPLETED, 0, 0),
+        ({"answer_in_doubt": True}, CallStatus.CANCELED, 0, 0),
+        ({"answer_in_doubt": True, "duration_seconds": 0}, CallStatus.CANCELED, 0, 0),
+        ({"duration_seconds": 7}, CallStatus.COMPLETED, 7, 30_000),
+    ],
+)
+def test_what_was_reported_of_a_call_that_its_carrier_has_forgotten(
+    facts: dict[str, Any], status: CallStatus, seconds: int, charge: int
+) -> None:
+    call = as_reported(a_call(CallStatus.COMPLETED, ended_at=CREATED + timedelta(seconds=69), **facts))
+    assert (call.status, call.duration_seconds, settlement_charge(call)) == (status, seconds, charge)
 
 
 def test_the_same_report_again_is_a_duplicate_and_changes_nothing() -> None:

@@ -131,6 +131,18 @@ def test_every_row_of_the_state_map(reported: CallEvent, status: CallStatus | No
     assert reported.source == "callback"
 
 
+def test_a_call_that_broke_off_is_paid_for_and_one_that_could_not_be_made_is_not() -> None:
+    broken = merged(INITIATED, ANSWERED, hangup("unspecified"))
+    assert (broken.status, settlement_charge(broken)) == (CallStatus.COMPLETED, None)
+    for last in (cost(61), books(call_duration=61)):
+        after = merged(INITIATED, ANSWERED, hangup("unspecified"), last)
+        assert (after.status, after.duration_seconds, settlement_charge(after)) == (CallStatus.COMPLETED, 61, 180_000)
+    assert merged(INITIATED, cost(61), hangup("unspecified")).status is CallStatus.COMPLETED
+    for order in itertools.permutations((INITIATED, hangup("unspecified"))):
+        failed = merged(*order)
+        assert (failed.status, settlement_charge(failed)) == (CallStatus.FAILED, 0)
+
+
 def test_every_hangup_cause_of_telnyxs_sdk_is_known() -> None:
     annotation = HangupPayload.model_fields["hangup_cause"].annotation
     assert set(get_args(get_args(annotation)[0])) == set(HANGUP_CAUSES)

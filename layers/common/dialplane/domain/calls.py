@@ -32,6 +32,8 @@ class CallEvent:
     carrier_call_id: str
     carrier_status: str
     status: CallStatus | None = None
+    status_if_answered: CallStatus | None = None
+    """What ``status`` is instead for a call that somebody had answered, where the carrier has one word for both."""
     occurred_at: datetime | None = None
     sequence: int | None = None
     duration_seconds: int | None = None
@@ -156,6 +158,8 @@ def apply_event(call: Call, event: CallEvent, *, received_at: datetime) -> Trans
 
 def _move(call: Call, event: CallEvent, received_at: datetime) -> Call:
     status = event.status
+    if event.status_if_answered is not None and _was_answered(call):
+        status = event.status_if_answered
     if status is None or not (status.rank > call.status.rank or _is_better_failure(call, status)):
         return call
     at = event.occurred_at or received_at
@@ -164,6 +168,10 @@ def _move(call: Call, event: CallEvent, received_at: datetime) -> Call:
         in_doubt = event.is_end_ambiguous and call.status is not CallStatus.IN_PROGRESS
         return replace(call, status=status, ended_at=at, answer_in_doubt=in_doubt)
     return replace(call, status=status)
+
+
+def _was_answered(call: Call) -> bool:
+    return call.status is CallStatus.IN_PROGRESS or call.answered_at is not None or bool(call.duration_seconds)
 
 
 def _is_better_failure(call: Call, status: CallStatus) -> bool:
@@ -248,6 +256,25 @@ def _ended_reason(call: Call) -> EndedReason:
     if call.sip_response_code == _SIP_DECLINE:
         return EndedReason.DECLINED
     return _ENDED_REASONS.get(call.status, EndedReason.CARRIER_FAILED)
+
+
+def as_reported(call: Call) -> Call:
+    """An ended call whose carrier has forgotten it, and with it how long it lasted: what was reported is all there is.
+
+    Connected were its callee and we from the answer to the end, in whole seconds; not at all where nobody has reported
+    an answer.
+    """
+    seconds = 0
+    if call.answered_at is not None and call.ended_at is not None:
+        seconds = max(0, int((call.ended_at - call.answered_at).total_seconds()))
+    is_unanswered = call.answer_in_doubt and call.answered_at is None
+    known = replace(
+        call,
+        status=CallStatus.CANCELED if is_unanswered else call.status,
+        answer_in_doubt=False,
+        duration_seconds=_first(call.duration_seconds, seconds),
+    )
+    return _infer(known)
 
 
 def settlement_charge(call: Call) -> int | None:

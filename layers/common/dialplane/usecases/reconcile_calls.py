@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from dialplane.domain.calls import Call
+from dialplane.domain.calls import Call, as_reported, settlement_charge
 from dialplane.domain.carrier import CarrierCall
 from dialplane.domain.errors import CarrierUnavailable
 from dialplane.domain.statuses import CallStatus, DialOutcome, EndedReason
@@ -145,7 +145,7 @@ class ReconcileCallsUseCase:
                 is_certain = self._is_certainly_not_placed(call, records)
                 return "not_placed" if is_certain and self._release(call) else "not_found"
         if known is None:
-            return None
+            return "settled" if self._is_forgotten(call) and self._settle_as_reported(call) else None
         self.enqueue(call, known.fields)
         return "reported"
 
@@ -220,6 +220,17 @@ class ReconcileCallsUseCase:
         )
         logger.warning("call_not_placed", extra={"call_id": call.id})
         return self.settlements.settle(call, ended, charge_micros=0, at=at)
+
+    def _is_forgotten(self, call: Call) -> bool:
+        """Bound, over, and unknown to its carrier for longer than any carrier takes to show a call."""
+        return call.status.is_terminal and call.ended_at is not None and self.now() >= call.ended_at + _RECORD_DELAY
+
+    def _settle_as_reported(self, call: Call) -> bool:
+        ended = as_reported(call)
+        charge = settlement_charge(ended)
+        assert charge is not None
+        logger.warning("call_settled_without_record", extra={"call_id": call.id, "charge_micros": charge})
+        return self.settlements.settle(call, ended, charge_micros=charge, at=self.now())
 
     def _put_off(self, call: Call) -> Call | None:
         wait = self.check_interval * 2 ** min(call.checks_made, _INTERVAL_DOUBLINGS_MAX)

@@ -36,6 +36,8 @@ HANGUP_CAUSES: Mapping[str, CallStatus] = {
 }
 # The cause that Telnyx also gives when a call that rings is hung up by us.
 AMBIGUOUS_CAUSE = "normal_clearing"
+# The cause that a call has which could not be made, and one that breaks off: what was answered is paid for.
+_BROKEN_OFF = "unspecified"
 
 ANSWERED_BY: Mapping[str, AnsweredBy] = {
     "human": "human",
@@ -84,6 +86,7 @@ def _of_webhook(fields: Mapping[str, str], received_at: datetime) -> CallEvent:
         carrier_call_id=fields["call_control_id"],
         carrier_status=f"{event_type}:{cause or result}" if cause or result else event_type,
         status=hangup_status(cause) if cause is not None else STATUSES.get(event_type),
+        status_if_answered=CallStatus.COMPLETED if cause == _BROKEN_OFF else None,
         occurred_at=occurred_at(fields.get("occurred_at"), received_at),
         duration_seconds=integer(fields.get("billed_duration_secs")) if is_cost else None,
         sip_response_code=integer(fields.get("sip_hangup_cause")),
