@@ -189,6 +189,32 @@ def test_every_error_is_an_answer_of_some_operation() -> None:
         assert any(name == code or name.endswith(f"_{code}") for name in told), code
 
 
+def _examples_of_errors(route: str) -> Iterator[tuple[str, Any]]:
+    for status, response in OPERATIONS[route]["responses"].items():
+        for media in response.get("content", {}).values() if status in ("400", "422") else ():
+            yield from ((name, example["value"]) for name, example in media["examples"].items())
+
+
+@pytest.mark.parametrize("route", ["POST /calls", "POST /calls/outbound", "POST /api/call", "POST /calls/initiate"])
+def test_examples_of_refused_fields_are_about_fields_that_the_format_has(route: str) -> None:
+    bodies = OPERATIONS[route]["requestBody"]["content"]["application/json"]["schema"]
+    references = [each["$ref"] for each in bodies.get("anyOf", [bodies])]
+    schemas = [DOCUMENT["components"]["schemas"][reference.rpartition("/")[2]] for reference in references]
+    fields = {name for schema in schemas for name in schema["properties"]}
+    seen = 0
+    for name, value in _examples_of_errors(route):
+        if name.endswith(("_missing_field", "_invalid_phone_number", "_invalid_fields")):
+            seen += 1
+            assert any(re.search(rf"\b(missing_)?{field}\b", json.dumps(value)) for field in fields) or (
+                value["error"].startswith(("Phone number", "Provide a business description"))
+            ), value
+    assert seen >= 3
+
+
+def test_the_answer_to_deprecated_names_is_described_with_its_header() -> None:
+    assert "Deprecation" in OPERATIONS["POST /calls/outbound"]["responses"]["200"]["headers"]
+
+
 def test_each_route_says_the_scope_it_needs() -> None:
     for route, (scope, _) in manage_app._ROUTES.items():
         assert f"`{scope.value}`" in OPERATIONS[route]["description"], route

@@ -170,14 +170,16 @@ _PAGING = (
 _OF_A_DIALECT = "Keys with a dialect get its shape and its errors, and give its parameters. "
 
 
-def _initiate(route: str, tag: str, dialects: tuple[str, ...], **facts: Any) -> Operation:
+def _initiate(
+    route: str, tag: str, dialects: tuple[str, ...], headers: Mapping[str, str] = _CALL_HEADERS, **facts: Any
+) -> Operation:
     return Operation(
         route,
         tag,
         "Place a call",
         scope=Scope.INITIATE_CALLS,
         parameters=(_DRY_RUN, _IDEMPOTENCY_KEY),
-        headers=_CALL_HEADERS,
+        headers=headers,
         dialects=dialects,
         **facts,
     )
@@ -213,6 +215,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "POST /calls/outbound",
         HMS,
         ("hms",),
+        headers={**_CALL_HEADERS, "Deprecation": "Since when a name that was sent is deprecated (RFC 9745)"},
         description=(
             "Three modes: `assistant_id` (reference), `assistant` (transient), `assistant_id` with "
             "`assistant_override` (hybrid). Without `number_id` the organization's pool chooses the caller number. "

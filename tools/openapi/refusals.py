@@ -19,25 +19,24 @@ from dialplane.runtime.problems import FAULT, worded
 _CALL_ID = "call_01JD0000000000000000SET001"
 _ASSISTANT_ID = 456
 
+
+def _of_wrong_type(field: str, kind: str = "string", sent: Any = 17) -> errors.FieldsInvalid:
+    entry = {"loc": ["body", field], "msg": f"Input should be a valid {kind}", "input": sent}
+    return errors.FieldsInvalid([{"type": "int_type" if kind == "integer" else "string_type", **entry}])
+
+
 SPECIMENS: dict[str, DialplaneError] = {
     error.code: error
     for error in (
         errors.JsonInvalid("The body is not valid JSON: Expecting value: line 1 column 25 (char 24)."),
         errors.BodyTooLarge("The body has 70000 bytes; at most 65536 are accepted."),
-        errors.FieldsInvalid(
-            [
-                {
-                    "type": "string_type",
-                    "loc": ["body", "note"],
-                    "msg": "Input should be a valid string",
-                    "input": 17,
-                }
-            ]
-        ),
+        _of_wrong_type("note"),
         errors.FieldMissing("to_phone_number"),
         errors.ValueInvalid("limit must be a whole number from 1 to 100.", field="limit"),
         errors.PhoneNumberInvalid("to_phone_number"),
-        errors.TemplateInvalid("welcome_message has a placeholder at character 7 that is not {{ name }}."),
+        errors.TemplateInvalid(
+            "welcome_message has a placeholder at character 7 that is not {{ name }}.", field="welcome_message"
+        ),
         errors.VariablesMissing(["name"]),
         errors.CursorInvalid(),
         errors.ConfigurationInvalid('tts_config is required with the provider "openai".', param="tts_config"),
@@ -83,6 +82,27 @@ SPECIMENS: dict[str, DialplaneError] = {
 }
 """By code. What only the command line meets is not among them."""
 
+# About fields that a dialect has, where the specimen is about one of another's.
+_OF_DIALECTS: dict[str, tuple[DialplaneError, ...]] = {
+    "burki": (_of_wrong_type("agenda"),),
+    "klen": (
+        errors.FieldMissing("agent_id"),
+        errors.PhoneNumberInvalid("phone_number"),
+        _of_wrong_type("contact_id", "integer", "17"),
+    ),
+    "hms": (
+        errors.FieldMissing("destination"),
+        errors.PhoneNumberInvalid("destination"),
+        _of_wrong_type("first_message"),
+    ),
+    "elevenlabs_tester": (
+        errors.FieldMissing("business_description"),
+        errors.PhoneNumberInvalid("to_number"),
+        _of_wrong_type("scenario"),
+    ),
+}
+_OF_PATHS: dict[str, tuple[DialplaneError, ...]] = {"/api/context": (errors.FieldMissing("description"),)}
+
 _SCHEMAS = {
     None: "Problem",
     "burki": "Problem",
@@ -95,9 +115,11 @@ _SCHEMAS = {
 def responses(codes: Iterable[str], dialects: Iterable[str | None], path: str) -> dict[str, Any]:
     """The answers with these errors, and with a fault of ours, in the words of each dialect."""
     found: dict[str, Any] = {}
-    specimens = [SPECIMENS[code] for code in codes]
+    wanted = list(codes)
     for dialect in dialects:
-        for error in (*specimens, FAULT):
+        own = (*_OF_DIALECTS.get(dialect or "", ()), *_OF_PATHS.get(path, ()))
+        specimens = SPECIMENS | {error.code: error for error in own}
+        for error in (*(specimens[code] for code in wanted), FAULT):
             _add(found, error, dialect, path)
     return {status: found[status] for status in sorted(found)}
 
