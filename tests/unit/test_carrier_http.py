@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import socket
 import struct
 import threading
@@ -288,10 +289,12 @@ def test_the_addresss_own_path_precedes_every_other(server: ScriptedServer, end:
         ("1.5", None),
         ("soon", None),
         ("²", None),
+        ("1763650800000", 3_600.0),  # a date, in milliseconds
+        ("9" * 400, 3_600.0),
         ("Fri, 31 Dec 2027 23:59:59 GMT", None),
     ],
 )
-def test_only_whole_seconds_are_a_time_to_wait(
+def test_only_whole_seconds_are_a_time_to_wait_and_an_hour_is_the_longest(
     server: ScriptedServer, http: CarrierHttp, text: str, seconds: float | None
 ) -> None:
     server.script = [answer(429, headers={"Retry-After": text})]
@@ -325,6 +328,17 @@ def test_a_body_may_be_read_in_a_carriers_own_way() -> None:
 
 def test_a_body_is_worded_without_spaces_and_in_its_own_letters() -> None:
     assert to_body({"a": [1, "é"], "b": {}}) == '{"a":[1,"é"],"b":{}}'.encode()
+
+
+def test_no_log_has_the_numbers_that_are_asked_for(
+    server: ScriptedServer, http: CarrierHttp, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.script = [answer(), scripted_http.Reply(status=0)]
+    http.send("GET", "/calls?To=%2B15559876543")
+    with pytest.raises(CarrierUnavailable):
+        http.send("GET", "/calls?To=%2B15559876543")
+    assert "5559876543" not in caplog.text
 
 
 @pytest.mark.parametrize("carrier", TRAITS)

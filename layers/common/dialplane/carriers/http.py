@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ from dialplane.domain.errors import CarrierUnavailable
 from dialplane.tls import default_context
 
 JSON = "application/json"
+# Longer than anybody here waits, and no more: a date as a number of seconds would be beyond every calendar.
+_RETRY_AFTER_SECONDS_MAX = 3_600.0
+# At its level DEBUG every line has an address with its query, and in those are phone numbers.
+logging.getLogger("urllib3").setLevel(logging.INFO)
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -152,7 +157,7 @@ def unavailable(carrier: str, detail: str) -> CarrierUnavailable:
 
 def _to_reply(response: urllib3.BaseHTTPResponse) -> Reply:
     wait = response.headers.get("Retry-After")
-    seconds = float(wait) if wait and wait.isascii() and wait.isdigit() else None
+    seconds = min(float(wait), _RETRY_AFTER_SECONDS_MAX) if wait and wait.isascii() and wait.isdigit() else None
     return Reply(response.status, response.reason or "", response.data, seconds)
 
 
