@@ -139,6 +139,17 @@ def test_a_turn_that_comes_after_the_dial_window_releases_the_hold_and_dials_nob
     assert (asked, call.dial_error, call.is_open) == ([], "rate_limited:carrier_rate_reached", False)
 
 
+def test_a_dial_that_comes_too_late_takes_no_turn_from_others(world: World) -> None:
+    key, (number,) = a_paced_caller(world, 1)
+    account = account_of(world, key, number)
+    reply = world.post("/calls", {"phone_number": DESTINATION, "agent_id": 1}, key=key)
+    world.clock.sleep(6)
+    world.dial_queued()
+    call = stored_call(world, account.organization_id, reply.json["call_id"])
+    assert call.dial_error == "rate_limited:dial_window_over"
+    assert PaceStore(world.aws, world.tables).next_moment(account.organization_id, account.id) is None
+
+
 def test_accounts_do_not_wait_for_one_another(world: World) -> None:
     key, (first, second) = a_paced_caller(world, 1, 1)
     other_key, (others,) = a_paced_caller(world, 1)

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 CARRIER_TIMEOUT = timedelta(seconds=5)
 _RATE_LIMIT_BACKOFF_SECONDS = 0.5
+_WINDOW_OVER = Rejected(cause="rate_limited", code="dial_window_over", message="The dial window has closed.")
 # What waking up from the wait for a turn may take.
 _TURN_MARGIN = timedelta(milliseconds=100)
 
@@ -130,13 +131,15 @@ class DialCallUseCase:
         )
         backoff = _RATE_LIMIT_BACKOFF_SECONDS
         while True:
+            # Twice, for whoever is late takes no turn from those who are not, and who waited for one may be late then.
+            if self._is_window_over(call):
+                return _WINDOW_OVER
             if not self._wait_for_turn(call):
                 return Rejected(
                     cause="rate_limited", code="carrier_rate_reached", message="No turn in the dial window."
                 )
-            # The fence: after the window whoever removed this number, paused or stopped us may rely on silence.
-            if self.now() + CARRIER_TIMEOUT >= call.dial_deadline:
-                return Rejected(cause="rate_limited", code="dial_window_over", message="The dial window has closed.")
+            if self._is_window_over(call):
+                return _WINDOW_OVER
             outcome = _ask(carrier, request)
             if not (isinstance(outcome, Rejected) and outcome.cause == "rate_limited"):
                 return outcome
@@ -145,6 +148,10 @@ class DialCallUseCase:
                 return outcome
             self.sleep(wait.total_seconds())
             backoff *= 2
+
+    def _is_window_over(self, call: Call) -> bool:
+        """The fence: after the window whoever removed this number, paused or stopped us may rely on silence."""
+        return self.now() + CARRIER_TIMEOUT >= call.dial_deadline
 
     def _wait_for_turn(self, call: Call) -> bool:
         """Keep to the carrier account's rate; False when its turn would come too late, or cannot be had."""
