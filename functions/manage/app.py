@@ -132,7 +132,8 @@ def build(
             raise CarrierUnavailable(
                 f"The carrier account {carrier_account_id} has no credentials. Ask the operator to store them."
             )
-        return open_carrier(carrier, credentials, timeout_seconds=CARRIER_TIMEOUT.total_seconds())
+        # No command takes more than two requests.
+        return open_carrier(carrier, credentials, timeout_seconds=CARRIER_TIMEOUT.total_seconds() / 2)
 
     return Api(
         accounts=accounts,

@@ -25,7 +25,7 @@ from dialplane.runtime.settings import Settings
 from dialplane.usecases.apply_carrier_event import ApplyCarrierEventUseCase, CarrierReport
 from dialplane.usecases.direct_call import DirectCallUseCase, DirectedCalls
 
-_CARRIER_TIMEOUT_SECONDS = 3.0
+CARRIER_TIMEOUT_SECONDS = 3.0
 
 
 def build(
@@ -56,7 +56,7 @@ def build(
         if credentials is None:
             raise CarrierUnavailable(f"The carrier account {call.carrier_account_id} has no credentials.")
         # Every carrier that says words and fetches no instructions has commands.
-        return cast(DirectedCalls, open_carrier(call.carrier, credentials, timeout_seconds=_CARRIER_TIMEOUT_SECONDS))
+        return cast(DirectedCalls, open_carrier(call.carrier, credentials, timeout_seconds=CARRIER_TIMEOUT_SECONDS))
 
     tables, check_interval = settings.tables("calls"), settings.duration("CHECK_INTERVAL_SECONDS")
     direction = DirectCallUseCase(open_calls, AnswerStore(client, tables), now, check_interval)

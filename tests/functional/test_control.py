@@ -15,7 +15,9 @@ from dialplane.domain.ids import new_id
 from dialplane.domain.statuses import CallStatus
 from dialplane.dynamodb.calls import call_item
 from dialplane.dynamodb.destinations import DestinationStore
+from dialplane.usecases.control_call import CARRIER_TIMEOUT
 from dialplane.usecases.manage_dnc import DncEntry
+from functions.manage import app as manage_app
 from tests.fakes import event_world
 from tests.fakes.world import Reply, World
 from tests.functional.expectations import (
@@ -91,6 +93,20 @@ def test_s3_20_transfer_connects_the_callee_with_the_destination(world: World) -
         "message": "One moment, please.",
     }
     assert world.carrier.commands == [sent]
+
+
+def test_the_two_requests_that_a_command_may_take_fit_into_its_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    def opened(*_: Any, timeout_seconds: float) -> Any:
+        waits.append(timeout_seconds)
+        return world.carrier
+
+    monkeypatch.setattr(manage_app, "open_carrier", opened)
+    assert control(world, a_call(world).id, TRANSFER).status == 200
+    assert [2 * seconds for seconds in waits] == [CARRIER_TIMEOUT.total_seconds()]
 
 
 def test_a_call_can_be_named_by_the_carriers_id(world: World) -> None:

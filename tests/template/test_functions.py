@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dialplane.domain.admission import DIAL_WINDOW
+from functions.status import worker
 
 ROOT = Path(__file__).resolve().parents[2]
 Resources = dict[str, dict[str, Any]]
@@ -100,6 +101,9 @@ def test_the_worker_reports_single_failures_and_gives_up_to_a_dead_letter_queue(
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
     # Less than six times, and messages come back while their batch is still being worked on.
     assert queue["VisibilityTimeout"] >= 6 * functions["StatusWorkerFunction"]["Timeout"]
+    # A carrier that does not answer is told to speak and then to hang up, either twice.
+    slowest_seconds = 4 * worker.CARRIER_TIMEOUT_SECONDS
+    assert event["BatchSize"] * slowest_seconds < functions["StatusWorkerFunction"]["Timeout"]
 
 
 def test_a_dial_waits_for_no_other_and_gives_up_before_it_is_worthless(
