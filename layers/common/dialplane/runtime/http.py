@@ -72,6 +72,7 @@ class HttpRequest:
                 object_pairs_hook=_object_without_duplicates,
                 parse_constant=_refuse_constant,
                 parse_float=_finite,
+                parse_int=_integer,
             )
         except RecursionError as error:
             raise JsonInvalid("The body is nested too deeply.") from error
@@ -138,6 +139,13 @@ def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON value")
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:  # Python's own words are advice to whoever runs Python
+        raise ValueError("a number has more digits than can be read") from None
 
 
 def _finite(text: str) -> float:

@@ -44,6 +44,7 @@ _IN_SHORT = {
 }
 _FIELD_NAMES = {"welcome_message": "first_message", "prompt": "llm_config.messages"}
 """Ours to this dialect's, for errors about texts that came under another name."""
+_PARAMS = {"assistant_foreign": "assistant_id", "caller_number_foreign": "number_id"}
 _MESSAGES = {
     "caller_number_missing": (
         "No number that can call with this assistant is free to choose from. Send number_id, or have a number added."
@@ -78,7 +79,7 @@ def refused(error: DialplaneError, *, status: int, request_id: str) -> Reply:
 def _param(error: DialplaneError) -> str | None:
     if isinstance(error, FieldsInvalid):
         return path_of(error.errors[0]["loc"])
-    return error.details.get("param") or error.details.get("field")
+    return error.details.get("param") or error.details.get("field") or _PARAMS.get(error.code)
 
 
 def _message(error: DialplaneError) -> str:
