@@ -278,6 +278,35 @@ def test_an_agent_that_is_not_named_cannot_speak() -> None:
     assert outcome(a_command(), facts) == ("invalid_configuration", ["configuration failed"])
 
 
+@pytest.mark.parametrize(
+    ("command", "own_seconds", "code"),
+    [
+        ({}, 300, None),
+        ({"override": {"max_duration_seconds": 300}}, 300, None),
+        ({"override": {"max_duration_seconds": 900}}, 300, None),
+        ({"override": {"max_duration_seconds": 299}}, 300, "invalid_configuration"),
+        ({"assistant": {"max_duration_seconds": 600}}, 300, None),
+        ({"assistant": {"max_duration_seconds": 1}}, 300, "invalid_configuration"),
+    ],
+)
+def test_no_request_shortens_the_hold_for_an_agent_that_nobody_can_stop(
+    command: dict[str, Any], own_seconds: int, code: str | None
+) -> None:
+    agent = replace(ASSISTANT, engine="agent", agent_id="agent_1", max_duration_seconds=own_seconds)
+    facts = facts_with(assistant=agent, caller_number=replace(NUMBER, carrier="elevenlabs"))
+    if "assistant" in command:
+        command = {"assistant": replace(agent, id=0, organization_id="", **command["assistant"])}
+    else:
+        command = {"assistant_id": 1, **command}
+    assert outcome(a_command(**command), facts)[0] == code
+
+
+def test_any_other_engine_keeps_to_a_shorter_limit() -> None:
+    command = a_command(assistant_id=1, override={"max_duration_seconds": 1})
+    hold = decide(command, FACTS).plan.hold
+    assert (outcome(command, FACTS)[0], hold) == (None, Money(30_000, "USD"))
+
+
 def test_a_number_that_takes_calls_only_is_refused_early() -> None:
     facts = facts_with(caller_number=replace(NUMBER, can_dial_out=False))
     code, not_passed = outcome(a_command(), facts)

@@ -71,6 +71,10 @@ class ApiKey:
     calls_per_day_max: int | None = None
 
 
+TALK_SECONDS = 600
+"""How long an assistant may talk that says nothing of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assistant:
     """Who speaks. The integer id is unique within the organization, and so is ``public_id``, a UUID or any other text.
@@ -90,7 +94,7 @@ class Assistant:
     language: str | None = None
     agenda: str | None = None
     caller_number: str | None = None
-    max_duration_seconds: int = 600
+    max_duration_seconds: int = TALK_SECONDS
     ring_timeout_seconds: int = 30
     machine_detection: bool = False
     is_active: bool = True

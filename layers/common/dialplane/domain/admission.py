@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from dialplane.domain.accounts import (
+    TALK_SECONDS,
     ApiKey,
     Assistant,
     CallerNumber,
@@ -259,12 +260,25 @@ def _check_configuration(command: InitiateCall, facts: Facts, organization: Orga
     check_assistant(assistant)
     if assistant.engine == "agent" and assistant.agent_id is None:
         raise ConfigurationInvalid('The engine "agent" needs the agent_id of the carrier\'s agent.', param="agent_id")
+    # The hold pays for the limit and bounds the charge, and nobody can tell the carrier's agent to keep to it.
+    if assistant.engine == "agent" and assistant.max_duration_seconds < _agent_seconds(plan):
+        raise ConfigurationInvalid(
+            f"max_duration_seconds cannot be less than {_agent_seconds(plan)} for this call: how long the carrier's "
+            "agent talks is set where it lives.",
+            param="max_duration_seconds",
+        )
     if number is None:
         return plan
     engines = facts.engines.get(number.carrier, ())
     if assistant.engine not in engines:
         raise EngineUnsupported(assistant.engine, number.carrier, sorted(engines))
     return plan
+
+
+def _agent_seconds(plan: Plan) -> int:
+    """How long an assistant talks by its own settings; one that a request brings along has none of its own."""
+    kept = plan.resolution.assistant if plan.resolution is not None and plan.resolution.assistant_id else None
+    return kept.max_duration_seconds if kept is not None else TALK_SECONDS
 
 
 def _check_texts(command: InitiateCall, facts: Facts, organization: Organization, plan: Plan) -> Plan | None:
