@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -135,7 +137,9 @@ def test_the_timeline_tells_each_command_and_its_result_without_texts_and_number
     }
     assert (second["command"], second["result"]) == ("end-call", "carrier_unavailable")
     assert first["at"] < second["at"]
-    stored = json.dumps(everything(world)[0], default=str)
+    tables = dict(zip(asdict(world.tables), everything(world)[0], strict=True))
+    del tables["destinations"]  # whom somebody may ask not to be called
+    stored = json.dumps(tables, default=str)
     assert COLLEAGUE not in stored
     assert "Mrs Example" not in stored
 
@@ -375,3 +379,40 @@ def test_terminating_twice_is_harmless_and_both_are_told(world: World) -> None:
     call = a_call(world)
     assert [terminate(world, call.id).status for _ in range(2)] == [200, 200]
     assert [event["result"] for event in told(world, call.id)] == ["sent", "sent"]
+
+
+def test_an_addition_to_a_list_is_acknowledged_only_when_a_transfer_under_way_is_over(world: World) -> None:
+    """The carrier is asked while somebody puts the destination on the list; the acknowledgement waits for that."""
+    call, number = a_call(world), "+15550150668"
+    moments: list[datetime] = []
+
+    class Asked:
+        def transfer_call(self, *_: Any, **__: Any) -> None:
+            moments.append(world.clock.now())
+            assert world.manage("PUT /dnc/{number}", f"/dnc/{number}").status == 200
+            moments.append(world.clock.now())
+
+    with patch.object(manage_app, "open_carrier", lambda *_, **__: Asked()):
+        assert control(world, call.id, {**TRANSFER, "destination": number}).status == 200
+    asked_at, acknowledged_at = moments
+    assert acknowledged_at >= asked_at + CARRIER_TIMEOUT
+    assert_problem(control(world, call.id, {**TRANSFER, "destination": number}), 403, "do_not_call")
+
+
+@pytest.mark.parametrize("organization_id", ["own", None])
+def test_a_number_that_is_listed_between_the_gate_and_the_carrier_is_not_dialled(
+    world: World, organization_id: str | None
+) -> None:
+    call, number = a_call(world), f"+1555015067{'0' if organization_id else '1'}"
+    entry = DncEntry(number=number, source="test", added_at=world.clock.now())
+    owner = call.organization_id if organization_id else None
+
+    def opened(*_: Any, **__: Any) -> Any:
+        DestinationStore(world.aws, world.tables).add_dnc_entry(owner, entry)
+        return world.carrier
+
+    with patch.object(manage_app, "open_carrier", opened):
+        reply = control(world, call.id, {**TRANSFER, "destination": number})
+    assert_problem(reply, 403, "do_not_call")
+    assert world.carrier.commands == []
+    assert [command["result"] for command in told(world, call.id)] == ["do_not_call"]

@@ -143,7 +143,7 @@ def drop_dnc_condition(patch: Patch) -> None:
 def acknowledge_dnc_at_once(patch: Patch) -> None:
     """The addition does not wait for dials under way, and the dial has no window."""
     add = DestinationStore.add_dnc_entry
-    patch.setattr(DestinationStore, "add_dnc_entry", lambda self, *ids: (add(self, *ids)[0], frozenset()))
+    patch.setattr(DestinationStore, "add_dnc_entry", lambda self, *ids: (add(self, *ids)[0], frozenset(), None))
 
 
 def reopen_ended_calls(patch: Patch) -> None:

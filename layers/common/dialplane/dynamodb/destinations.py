@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from dialplane.aws.client import AwsClient, AwsError
-from dialplane.dynamodb.codec import decode, encode_fields, plain
+from dialplane.domain.times import from_text
+from dialplane.dynamodb.codec import decode, encode, encode_fields, plain
 from dialplane.dynamodb.tables import Tables, destination_key, platform_destination_key
 from dialplane.usecases.manage_dnc import DncEntry
 
@@ -18,8 +20,12 @@ class DestinationStore:
     client: AwsClient
     tables: Tables
 
-    def add_dnc_entry(self, organization_id: str | None, entry: DncEntry) -> tuple[DncEntry, frozenset[str]]:
-        """Put the number on the list. Returns the entry (the earlier one, if there was one) and the open calls' ids."""
+    def add_dnc_entry(
+        self, organization_id: str | None, entry: DncEntry
+    ) -> tuple[DncEntry, frozenset[str], datetime | None]:
+        """Put the number on the list. Returns the entry (the earlier one, if there was one), the open calls' ids, and
+        until when a transfer to it may still be dialled.
+        """
         reply = self._call(
             "UpdateItem",
             {
@@ -31,7 +37,26 @@ class DestinationStore:
         )
         record = reply["Attributes"]
         open_calls = plain(record["open_calls"]) if "open_calls" in record else frozenset()
-        return decode(DncEntry, record["dnc"]["M"]), open_calls
+        transfer_until = from_text(plain(record["transfer_until"])) if "transfer_until" in record else None
+        return decode(DncEntry, record["dnc"]["M"]), open_calls, transfer_until
+
+    def open_transfer(self, organization_id: str, number: str, *, until: datetime) -> bool:
+        """Let whoever adds the number to the organization's list wait until then; False when it is on the list."""
+        try:
+            self._call(
+                "UpdateItem",
+                {
+                    "Key": _key(organization_id, number),
+                    "UpdateExpression": "SET transfer_until = :until",
+                    "ConditionExpression": "attribute_not_exists(dnc)",
+                    "ExpressionAttributeValues": {":until": encode(until)},
+                },
+            )
+        except AwsError as error:
+            if error.code != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
 
     def find_dnc_entry(self, organization_id: str | None, number: str) -> DncEntry | None:
         """The entry, strongly consistent."""

@@ -78,6 +78,9 @@ class Destinations(Protocol):
     def find_dnc_entry(self, organization_id: str | None, number: str) -> DncEntry | None:
         """The entry, strongly consistent."""
 
+    def open_transfer(self, organization_id: str, number: str, *, until: datetime) -> bool:
+        """Let whoever adds the number to the organization's list wait until then; False when it is on the list."""
+
 
 class Carrier(Protocol):
     """A carrier account as far as commands need it.
@@ -158,12 +161,21 @@ class ControlCallUseCase:
         if command.destination is None:
             carrier.end_call(call.carrier_call_id)
         else:
+            self._open_transfer(call.organization_id, command.destination)
             carrier.transfer_call(
                 call.carrier_call_id,
                 destination=command.destination.e164,
                 caller_number=call.caller_number,
                 message=command.message,
             )
+
+    def _open_transfer(self, organization_id: str, destination: PhoneNumber) -> None:
+        """From here on an addition to either list is acknowledged only when this dial is over, too."""
+        until = self.now() + CARRIER_TIMEOUT
+        if not self.destinations.open_transfer(organization_id, destination.e164, until=until):
+            raise DestinationOnDnc
+        if self.destinations.find_dnc_entry(None, destination.e164) is not None:
+            raise DestinationOnDnc
 
 
 def _is_limited(call: Call, command: Command) -> bool:

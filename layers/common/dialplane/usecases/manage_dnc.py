@@ -33,8 +33,11 @@ class DncEntry:
 class DestinationStore(Protocol):
     """Where destination records are kept. An ``organization_id`` of None means the platform's list."""
 
-    def add_dnc_entry(self, organization_id: str | None, entry: DncEntry) -> tuple[DncEntry, frozenset[str]]:
-        """Put the number on the list. Returns the entry (the earlier one, if there was one) and the open calls' ids.
+    def add_dnc_entry(
+        self, organization_id: str | None, entry: DncEntry
+    ) -> tuple[DncEntry, frozenset[str], datetime | None]:
+        """Put the number on the list. Returns the entry (the earlier one, if there was one), the open calls' ids, and
+        until when a transfer to it may still be dialled.
 
         From here on every commit for this number fails.
         """
@@ -63,8 +66,8 @@ class ManageDncUseCase:
     sleep: Callable[[float], None]
 
     def add(self, organization_id: str, number: str, *, reason: str | None, source: str) -> DncEntry:
-        """Put a number on the list and wait until every dial that was committed before is over, at most ten seconds."""
-        entry, open_calls = self.destinations.add_dnc_entry(
+        """Put a number on the list and wait until every dial committed before is over, twelve seconds at most."""
+        entry, open_calls, transfer_until = self.destinations.add_dnc_entry(
             organization_id, DncEntry(number=number, reason=reason, source=source, added_at=self.now())
         )
         while open_calls:
@@ -75,6 +78,8 @@ class ManageDncUseCase:
             )
             if open_calls:
                 self.sleep(_POLL_SECONDS)
+        while transfer_until is not None and self.now() <= transfer_until + _CLOCK_TOLERANCE:
+            self.sleep(_POLL_SECONDS)
         return entry
 
     def add_for_platform(self, number: str, *, reason: str | None, source: str) -> DncEntry:
@@ -82,7 +87,7 @@ class ManageDncUseCase:
 
         Which calls are open to a number is recorded per organization, so here the wait is the whole dial window.
         """
-        entry, _ = self.destinations.add_dnc_entry(
+        entry, _, _ = self.destinations.add_dnc_entry(
             None, DncEntry(number=number, reason=reason, source=source, added_at=self.now())
         )
         self.sleep((DIAL_WINDOW + _CLOCK_TOLERANCE).total_seconds())
