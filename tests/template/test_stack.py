@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from dialplane.domain.admission import DIAL_WINDOW
+
 Resources = dict[str, dict[str, Any]]
 
 
@@ -73,7 +75,7 @@ def test_every_dead_letter_queue_has_an_alarm(resources: Resources) -> None:
         dimension["Value"]["Fn::GetAtt"][0]
         for alarm in _alarms(resources).values()
         for dimension in alarm["Dimensions"]
-        if dimension["Name"] == "QueueName"
+        if alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
     }
     assert watched == {name for name, r in resources.items() if "DeadLetterQueue" in name}
 
@@ -82,6 +84,7 @@ def test_what_must_wake_somebody_has_an_alarm(resources: Resources) -> None:
     watched = {(alarm["Namespace"], alarm["MetricName"]) for alarm in _alarms(resources).values()}
     assert watched == {
         ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
+        ("AWS/SQS", "ApproximateAgeOfOldestMessage"),
         ("Dialplane", "StuckHolds"),
         ("AWS/ApiGateway", "5xx"),
         ("AWS/States", "ExecutionsFailed"),
@@ -98,6 +101,14 @@ def test_the_metric_of_stuck_holds_is_watched_under_the_dimension_it_is_publishe
     alarm = resources["StuckHoldsAlarm"]["Properties"]
     assert alarm["Dimensions"] == [{"Name": "service", "Value": environment["POWERTOOLS_SERVICE_NAME"]}]
     assert alarm["Namespace"] == environment["POWERTOOLS_METRICS_NAMESPACE"]
+
+
+def test_dials_that_wait_until_their_window_has_closed_raise_an_alarm(resources: Resources) -> None:
+    """Nobody is answered with an error for them, and no message of theirs is ever dead."""
+    alarm = resources["DialsLateAlarm"]["Properties"]
+    assert alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["DialsQueue", "QueueName"]}}]
+    assert DIAL_WINDOW.total_seconds() < alarm["Threshold"] < 2 * DIAL_WINDOW.total_seconds()
 
 
 def test_every_alarm_notifies_the_topic_when_there_is_one_and_says_what_to_do(resources: Resources) -> None:
