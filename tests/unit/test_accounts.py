@@ -24,8 +24,9 @@ from dialplane.domain.errors import AuthenticationRequired, KeyInvalid, Organiza
 from dialplane.domain.ids import is_id, new_id
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
-ORGANIZATION = Organization(id=new_id("org"), name="Example")
-PRESENTED = PresentedKey.generate(ORGANIZATION.id)
+ORGANIZATION = Organization(id="org_01JD00000000000000000KEY01", name="Example")
+# Fixed, because texts that are other in every process cannot be names of tests.
+PRESENTED = PresentedKey("org_01JD00000000000000000KEY01", "a1b2c3d4", "an-example-and-no-secret".ljust(43, "0"))
 KEY = ApiKey(PRESENTED.id, ORGANIZATION.id, "Key", PRESENTED.secret_sha256, frozenset({"can_read_calls"}))
 
 

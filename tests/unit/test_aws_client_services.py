@@ -30,7 +30,8 @@ def http_client(endpoint: str) -> AwsClient:
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_ENDPOINT_URL": endpoint,
-        }
+        },
+        read_timeout_seconds=10,  # an emulator's first answer takes longer than DynamoDB's ever does
     )
 
 

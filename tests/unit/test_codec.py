@@ -78,14 +78,16 @@ def test_none_and_empty_sets_are_stored_by_absence(entity: Any) -> None:
         ((), {"L": []}),
         ({"a": None, "b": 1}, {"M": {"b": {"N": "1"}}}),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_each_type_has_its_attribute(value: Any, attribute: dict[str, Any]) -> None:
     assert encode(value) == attribute
     assert type(encode(CallStatus.BUSY)["S"]) is str
 
 
-@pytest.mark.parametrize("value", [1.5, float("nan"), None, frozenset(), {1}, b"x", object(), Wallet], ids=repr)
+@pytest.mark.parametrize(
+    "value", [1.5, float("nan"), None, frozenset(), {1}, b"x", object(), Wallet], ids=lambda value: type(value).__name__
+)
 def test_a_type_that_no_entity_has_is_a_programming_error(value: Any) -> None:
     with pytest.raises(TypeError):
         encode(value)
