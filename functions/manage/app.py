@@ -29,6 +29,7 @@ from dialplane.domain.accounts import (
     authenticate,
     check_scope,
 )
+from dialplane.domain.calls import Call
 from dialplane.domain.errors import CarrierUnavailable, DialplaneError, FieldsInvalid, RouteNotFound, ValueInvalid
 from dialplane.domain.idempotency import IdempotencyKey
 from dialplane.domain.money import parse_amount
@@ -41,6 +42,7 @@ from dialplane.dynamodb.commands import CommandStore
 from dialplane.dynamodb.destinations import DestinationStore
 from dialplane.dynamodb.wallets import WalletStore
 from dialplane.runtime import api_docs, clock, fields
+from dialplane.runtime.callback_urls import callback_urls
 from dialplane.runtime.carrier_accounts import CarrierAccounts
 from dialplane.runtime.documents import (
     call_document,
@@ -135,10 +137,13 @@ def build(
         # No command takes more than two requests.
         return open_carrier(carrier, credentials, timeout_seconds=CARRIER_TIMEOUT.total_seconds() / 2)
 
+    def status_url(call: Call) -> str:
+        return callback_urls(settings.public_base_url, call)[1]
+
     return Api(
         accounts=accounts,
         calls=BrowseCallsUseCase(calls, commands),
-        control=ControlCallUseCase(commands, accounts, destinations, carrier_of, now),
+        control=ControlCallUseCase(commands, accounts, destinations, carrier_of, status_url, now),
         wallets=ManageWalletUseCase(wallets, accounts, now),
         wallet_store=wallets,
         dnc=ManageDncUseCase(destinations, calls, now, sleep),

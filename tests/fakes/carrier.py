@@ -55,7 +55,9 @@ class FakeCarrier:
         """Remember the command, and refuse it when ``command_errors`` says so."""
         self._obey({"end": carrier_call_id})
 
-    def transfer_call(self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None) -> None:
+    def transfer_call(
+        self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None, status_url: str
+    ) -> None:
         """As ``end_call``."""
         self._obey({"transfer": carrier_call_id, "to": destination, "caller_number": caller_number, "message": message})
 

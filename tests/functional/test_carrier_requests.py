@@ -578,7 +578,8 @@ def test_transfer_connects_the_callee_over_the_calls_own_route(
     address = f"sip:{COLLEAGUE}@pbx.example.test" if carrier.startswith("sip-") else COLLEAGUE
     match carrier:
         case "telnyx" | "sip-telnyx":
-            speech, transfer = server.received
+            transfer, speech = server.received
+            sent = said(transfer)
             assert unquote(transfer.path) == f"/v2/calls/{leg.carrier_call_id}/actions/transfer"
             assert (sent["to"], sent["from"]) == (address, call.caller_number)
             assert "One moment." in said(speech)["payload"]

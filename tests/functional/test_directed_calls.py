@@ -149,6 +149,28 @@ def test_the_words_are_said_once_on_the_answer_and_the_call_ends_when_they_are_o
     assert commands(telnyx) == ["speak", "hangup"]
 
 
+@pytest.mark.parametrize("cause", ["user_busy", "timeout", "normal_clearing"])
+def test_a_transferred_call_ends_with_the_leg_that_was_to_take_it_over(
+    world: World, telnyx: ScriptedServer, cause: str
+) -> None:
+    customer = a_customer(world, telnyx)
+    telnyx.script = [OK] * 2
+    customer.reports("call.answered")
+    world.drain()
+    leg = {
+        "call_control_id": "v3:theirs",
+        "client_state": b64encode(f"transferred-from/{customer.call.carrier_call_id}".encode()).decode(),
+    }
+    customer.reports("call.initiated", **leg)
+    world.drain()
+    assert commands(telnyx) == ["speak"]
+    customer.reports("call.hangup", hangup_cause=cause, **leg)
+    world.drain()
+    assert commands(telnyx) == ["speak", "hangup"]
+    assert unquote(telnyx.received[1].path) == f"/v2/calls/{customer.call.carrier_call_id}/actions/hangup"
+    assert customer.call.status is CallStatus.IN_PROGRESS, "its own end is yet to be reported"
+
+
 def test_the_duplicate_twin_says_nothing_twice(world: World, telnyx: ScriptedServer) -> None:
     customer = a_customer(world, telnyx)
     telnyx.script = [OK] * 3

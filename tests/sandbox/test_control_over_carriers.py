@@ -20,6 +20,7 @@ DESTINATION = "+15550100121"
 COMMANDS: dict[str, dict[str, Any]] = {
     "end-call": {"type": "end-call"},
     "transfer": {"type": "transfer", "destination": "+15559870801"},
+    "transfer to somebody busy": {"type": "transfer", "destination": "+15550100102"},
 }
 # Slow enough to say something while somebody speaks.
 SPEED = 2.0
@@ -64,7 +65,7 @@ def test_a_call_under_way_can_be_ended_and_transferred_where_its_carrier_can(
     told: dict[tuple[str, str], tuple[Reply, Call]], carrier: str, command: str
 ) -> None:
     reply, call = told[carrier, command]
-    if (carrier, command) == ("elevenlabs", "transfer"):
+    if carrier == "elevenlabs" and command.startswith("transfer"):
         assert (reply.status, reply.json["code"]) == (409, "control_unsupported")
     else:
         assert (reply.status, reply.json) == (200, {"success": True, "message": "Command sent successfully"})

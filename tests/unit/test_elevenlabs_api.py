@@ -39,6 +39,7 @@ from tests.fakes.elevenlabs import (
 )
 from tests.fakes.scripted_http import Reply, ScriptedServer, scripted_server
 
+STATUS_URL = "https://dialplane.test/status/carrier/org_1/acc_1/call_1"
 ACCOUNT_SID = "AC" + "a" * 32
 CONVERSATIONS = "/v1/convai/conversations"
 INSTRUCTIONS = Instructions(
@@ -499,7 +500,9 @@ def test_a_call_that_could_not_be_ended_is_an_error(
 
 def test_no_call_is_transferred(api_with_twilio: ElevenLabsApi, server: ScriptedServer) -> None:
     with pytest.raises(ControlUnsupported):
-        api_with_twilio.transfer_call(CALL_SID, destination="+1", caller_number="+2", message=None)
+        api_with_twilio.transfer_call(
+            CALL_SID, destination="+1", caller_number="+2", message=None, status_url=STATUS_URL
+        )
     assert server.received == []
 
 

@@ -22,6 +22,7 @@ from dialplane.domain.errors import ValueInvalid
 from dialplane.domain.instructions import Instructions
 from tests.fakes.scripted_http import Reply, ScriptedServer, scripted_server
 
+STATUS_URL = "https://dialplane.test/status/carrier/org_1/acc_1/call_1"
 CALL = "v3:MdI91X4lWFEs7IgbBEOT9M4AigoY08M0WWZFISt1Yw2axZ_IiE4pqg"
 HOST = {"sip_host": "pbx.example.com:5060", "sip_username": "dialplane", "sip_password": "secret"}
 OPEN_HOST = {"sip_host": "pbx.example.com"}
@@ -93,7 +94,9 @@ def test_calls_are_looked_for_under_the_address_that_was_dialled(server: Scripte
 
 def test_a_transfer_takes_the_same_route(server: ScriptedServer) -> None:
     server.script = [Reply(200, {"data": {"result": "ok"}})]
-    open_route(server, HOST).transfer_call(CALL, destination="+15550001111", caller_number="+15551234567", message=None)
+    open_route(server, HOST).transfer_call(
+        CALL, destination="+15550001111", caller_number="+15551234567", message=None, status_url=STATUS_URL
+    )
     sent = server.received[0].json
     assert (sent["to"], sent["sip_auth_username"]) == ("sip:+15550001111@pbx.example.com:5060", "dialplane")
 

@@ -28,6 +28,7 @@ from dialplane.domain.errors import ValueInvalid
 from dialplane.domain.instructions import Instructions
 from tests.fakes.scripted_http import Reply, ScriptedServer, scripted_server
 
+STATUS_URL = "https://dialplane.test/status/carrier/org_1/acc_1/call_1"
 ACCOUNT_SID = "AC" + "a" * 32
 CALL_SID = "CA" + "b" * 32
 TRUNK_SID = "BY" + "c" * 32
@@ -146,7 +147,7 @@ def test_calls_are_found_under_every_address_that_twilio_may_keep(
 def test_a_transfer_takes_the_same_route(server: ScriptedServer, route: dict[str, str], verb: str) -> None:
     server.script = [Reply(200, {"sid": CALL_SID})]
     open_route(server, route).transfer_call(
-        CALL_SID, destination="+15550001111", caller_number="+15551234567", message=None
+        CALL_SID, destination="+15550001111", caller_number="+15551234567", message=None, status_url=STATUS_URL
     )
     twiml = parse_qs(server.received[0].body.decode())["Twiml"][0]
     assert f'<Dial callerId="+15551234567">{verb}</Dial>' in twiml

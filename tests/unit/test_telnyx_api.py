@@ -28,6 +28,7 @@ from dialplane.domain.statuses import CallStatus
 from tests.fakes.scripted_http import Received, Reply, ScriptedServer, scripted_server
 from tests.fakes.telnyx import CALL_CONTROL_ID, CALL_ID, CLIENT_STATE, CONNECTION_ID, NOW, PUBLIC_KEY
 
+STATUS_URL = "https://dialplane.test/status/carrier/org_1/acc_1/call_1"
 SAY = Instructions(engine="say", welcome_message="Hello", goodbye_message="Bye")
 RELAY = Instructions(
     engine="relay",
@@ -575,15 +576,22 @@ def test_transferring_is_what_telnyxs_sdk_would_send(server: ScriptedServer, rou
             to=to,
             from_="+15551234567",
             client_state="dHJhbnNmZXI=",
+            target_leg_client_state=b64encode(f"transferred-from/{CALL_CONTROL_ID}".encode()).decode(),
+            webhook_url=STATUS_URL,
+            webhook_url_method="POST",
             **options,  # type: ignore[arg-type]
         ),
         OK,
     )
     server.script = [OK, OK]
     opened(server, route=route).transfer_call(
-        CALL_CONTROL_ID, destination="+15550001111", caller_number="+15551234567", message="One moment"
+        CALL_CONTROL_ID,
+        destination="+15550001111",
+        caller_number="+15551234567",
+        message="One moment",
+        status_url=STATUS_URL,
     )
-    spoken, transferred = server.received
+    transferred, spoken = server.received
     assert spoken.path.endswith("/actions/speak")
     assert spoken.json["payload"] == "<speak>One moment</speak>"
     # Neither the end of these words nor that of an engine's connection may end the call from here on.
@@ -591,9 +599,32 @@ def test_transferring_is_what_telnyxs_sdk_would_send(server: ScriptedServer, rou
     assert_same_request(transferred, expected)
 
 
+def test_words_that_are_not_taken_do_not_make_a_transfer_one_that_failed(
+    api: TelnyxApi, server: ScriptedServer
+) -> None:
+    server.script = [OK, Reply(500)]
+    api.transfer_call(
+        CALL_CONTROL_ID, destination="+15550001111", caller_number="+1", message="Hello", status_url=STATUS_URL
+    )
+    assert len(server.received) == 2
+
+
+def test_a_transfer_that_is_refused_leaves_the_call_its_state(api: TelnyxApi, server: ScriptedServer) -> None:
+    """With another one nobody would end the call: neither the end of its words nor that of its engine would be its."""
+    server.script = [refused(422, "10015")] * 2
+    with pytest.raises(CarrierUnavailable):
+        api.transfer_call(
+            CALL_CONTROL_ID, destination="+15550001111", caller_number="+1", message="Hello", status_url=STATUS_URL
+        )
+    (transfer,) = server.received
+    assert transfer.path.endswith("/actions/transfer")
+
+
 def test_without_a_message_nothing_is_said(api: TelnyxApi, server: ScriptedServer) -> None:
     server.script = [OK]
-    api.transfer_call(CALL_CONTROL_ID, destination="+15550001111", caller_number="+15551234567", message=None)
+    api.transfer_call(
+        CALL_CONTROL_ID, destination="+15550001111", caller_number="+15551234567", message=None, status_url=STATUS_URL
+    )
     assert server.script == []
     assert len(server.received) == 1
 
@@ -615,7 +646,9 @@ def test_a_call_that_is_over_can_be_told_nothing(api: TelnyxApi, server: Scripte
         api.speak(CALL_CONTROL_ID, SAY, command_id="c")
     for message in (None, "Hello"):
         with pytest.raises(CallNotInProgress):
-            api.transfer_call(CALL_CONTROL_ID, destination="+15550001111", caller_number="+1", message=message)
+            api.transfer_call(
+                CALL_CONTROL_ID, destination="+15550001111", caller_number="+1", message=message, status_url=STATUS_URL
+            )
 
 
 @pytest.mark.parametrize("reply", [Reply(500), refused(401, "10009"), refused(422, "90034"), Reply(status=0)])
@@ -624,7 +657,9 @@ def test_a_command_that_was_not_taken_is_an_error(api: TelnyxApi, server: Script
     for command in (
         lambda: api.end_call(CALL_CONTROL_ID),
         lambda: api.speak(CALL_CONTROL_ID, SAY, command_id="c"),
-        lambda: api.transfer_call(CALL_CONTROL_ID, destination="+1", caller_number="+1", message=None),
+        lambda: api.transfer_call(
+            CALL_CONTROL_ID, destination="+1", caller_number="+1", message=None, status_url=STATUS_URL
+        ),
     ):
         with pytest.raises(CarrierUnavailable):
             command()

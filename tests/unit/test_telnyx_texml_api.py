@@ -24,6 +24,7 @@ from tests.fakes.telnyx import CALL_CONTROL_ID, NOW, PUBLIC_KEY
 from tests.unit.test_telnyx_api import refused
 from tests.unit.test_telnyx_texml_webhooks import ACCOUNT_SID, RESOURCE
 
+STATUS_URL = "https://dialplane.test/status/carrier/org_1/acc_1/call_1"
 CALLS_PATH = f"/v2/texml/Accounts/{ACCOUNT_SID}/Calls"
 DIAL = DialRequest(
     call_id="call_1",
@@ -295,7 +296,13 @@ def test_ending_is_what_telnyxs_sdk_would_send(api: TelnyxTexmlApi, server: Scri
 
 def test_a_transfer_replaces_the_document(api: TelnyxTexmlApi, server: ScriptedServer) -> None:
     server.script = [Reply(200, RESOURCE)]
-    api.transfer_call(CALL_CONTROL_ID, destination="+15550001111", caller_number="+15551234567", message="One moment")
+    api.transfer_call(
+        CALL_CONTROL_ID,
+        destination="+15550001111",
+        caller_number="+15551234567",
+        message="One moment",
+        status_url=STATUS_URL,
+    )
     ours = server.received.pop()
     document = ours.json["Texml"]
     expected = theirs(
@@ -318,7 +325,9 @@ def test_a_call_that_is_over_needs_no_end_and_takes_no_transfer(
     server.script = [reply, reply]
     api.end_call(CALL_CONTROL_ID)
     with pytest.raises(CallNotInProgress):
-        api.transfer_call(CALL_CONTROL_ID, destination="+15550001111", caller_number="+1", message=None)
+        api.transfer_call(
+            CALL_CONTROL_ID, destination="+15550001111", caller_number="+1", message=None, status_url=STATUS_URL
+        )
 
 
 @pytest.mark.parametrize("reply", [Reply(500), refused(401, "10009"), Reply(status=0)])
@@ -327,4 +336,6 @@ def test_a_request_that_was_not_taken_is_an_error(api: TelnyxTexmlApi, server: S
     with pytest.raises(CarrierUnavailable):
         api.end_call(CALL_CONTROL_ID)
     with pytest.raises(CarrierUnavailable):
-        api.transfer_call(CALL_CONTROL_ID, destination="+15550001111", caller_number="+1", message=None)
+        api.transfer_call(
+            CALL_CONTROL_ID, destination="+15550001111", caller_number="+1", message=None, status_url=STATUS_URL
+        )

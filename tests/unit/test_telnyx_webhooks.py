@@ -20,6 +20,7 @@ from telnyx import Telnyx
 from telnyx.types import CallCostWebhookEvent, CallHangupWebhookEvent, CallInitiatedWebhookEvent
 
 from dialplane.carriers.contract import CarrierCredentials, ForeignAccount, InvalidCallback, SignedRequest
+from dialplane.carriers.telnyx.events import to_call_event
 from dialplane.carriers.telnyx.signature import BODY_BYTES_MAX
 from dialplane.carriers.telnyx.webhooks import is_authentic, parse_answer, parse_report
 from tests.fakes.telnyx import CALL_CONTROL_ID, CALL_ID, CONNECTION_ID, NOW, PUBLIC_KEY, event, sign, signed
@@ -264,6 +265,33 @@ def test_the_end_of_an_engines_connection_travels_without_anything_that_was_said
         "call_leg_id",
         "connection_id",
     }
+
+
+LEG_STATE = base64.b64encode(f"transferred-from/{CALL_CONTROL_ID}".encode()).decode()
+
+
+def test_the_end_of_the_leg_that_a_call_was_transferred_to_is_an_event_of_the_call() -> None:
+    body = event("call.hangup", **{**HANGUP, "call_control_id": "v3:other", "client_state": LEG_STATE})
+    report = parse_report(CREDENTIALS, body)
+    assert report.call_id is None
+    assert set(report.fields) == {"id", "occurred_at", "event_type", "call_control_id"}
+    told = to_call_event(report.fields, NOW)
+    assert (told.carrier_call_id, told.are_instructions_done, told.status) == (CALL_CONTROL_ID, True, None)
+
+
+@pytest.mark.parametrize(
+    ("event_type", "payload"),
+    [
+        ("call.answered", {}),
+        ("call.cost", COST),
+        ("call.speak.ended", {"status": "completed"}),
+        ("call.hangup", {**HANGUP, "client_state": base64.b64encode(b"transferred-from/").decode()}),
+        ("call.hangup", {**HANGUP, "client_state": base64.b64encode(b"transferred-from/a b").decode()}),
+    ],
+)
+def test_nothing_else_of_that_leg_is(event_type: str, payload: dict[str, Any]) -> None:
+    body = event(event_type, **{"call_control_id": "v3:other", "client_state": LEG_STATE, **payload})
+    assert not parse_report(CREDENTIALS, body).fields
 
 
 def test_an_outgoing_call_is_applied() -> None:

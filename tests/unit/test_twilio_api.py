@@ -25,6 +25,7 @@ from dialplane.domain.errors import CallNotInProgress, CarrierUnavailable
 from dialplane.domain.instructions import Instructions
 from tests.fakes.scripted_http import Reply, ScriptedServer, scripted_server
 
+STATUS_URL = "https://dialplane.test/status/carrier/org_1/acc_1/call_1"
 ACCOUNT_SID = "AC" + "a" * 32
 CALL_SID = "CA" + "b" * 32
 CALLS_PATH = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls"
@@ -349,7 +350,11 @@ def test_a_call_is_transferred_over_its_accounts_route_after_the_message(
 ) -> None:
     server.script = [Reply(200, resource(status="in-progress"))]
     TwilioApi(ACCOUNT_SID, "token", server.url, route=route).transfer_call(
-        CALL_SID, destination="+15550100200", caller_number="+15551234567", message="One moment <please>"
+        CALL_SID,
+        destination="+15550100200",
+        caller_number="+15551234567",
+        message="One moment <please>",
+        status_url=STATUS_URL,
     )
     expected = VoiceResponse()
     expected.say("One moment <please>")
@@ -361,7 +366,9 @@ def test_a_call_is_transferred_over_its_accounts_route_after_the_message(
 @pytest.mark.parametrize("message", [None, ""])
 def test_a_transfer_without_a_message_says_nothing(api: TwilioApi, server: ScriptedServer, message: str | None) -> None:
     server.script = [Reply(200, resource(status="in-progress"))]
-    api.transfer_call(CALL_SID, destination="+15550100200", caller_number="+15551234567", message=message)
+    api.transfer_call(
+        CALL_SID, destination="+15550100200", caller_number="+15551234567", message=message, status_url=STATUS_URL
+    )
     assert "<Say" not in transfer_form(server)["Twiml"]
 
 
@@ -369,7 +376,9 @@ def test_a_transfer_without_a_message_says_nothing(api: TwilioApi, server: Scrip
 def test_a_call_that_is_over_cannot_be_transferred(api: TwilioApi, server: ScriptedServer, reply: Reply) -> None:
     server.script = [reply]
     with pytest.raises(CallNotInProgress):
-        api.transfer_call(CALL_SID, destination="+15550100200", caller_number="+15551234567", message=None)
+        api.transfer_call(
+            CALL_SID, destination="+15550100200", caller_number="+15551234567", message=None, status_url=STATUS_URL
+        )
 
 
 @pytest.mark.parametrize("reply", [Reply(500), refusal(401, 20003), refusal(400, 12100), Reply(status=0)])
@@ -378,7 +387,9 @@ def test_a_transfer_that_failed_is_an_error_and_not_repeated(
 ) -> None:
     server.script = [reply]
     with pytest.raises(CarrierUnavailable):
-        api.transfer_call(CALL_SID, destination="+15550100200", caller_number="+15551234567", message=None)
+        api.transfer_call(
+            CALL_SID, destination="+15550100200", caller_number="+15551234567", message=None, status_url=STATUS_URL
+        )
     assert len(server.received) == 1
 
 

@@ -37,6 +37,7 @@ from dialplane.domain.instructions import Instructions
 from dialplane.domain.statuses import CallStatus
 from tests.fakes.scripted_http import Received, Reply, ScriptedServer, scripted_server
 
+STATUS_URL = "https://dialplane.test/status/carrier/org_1/acc_1/call_1"
 APPLICATION_ID = "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"
 UUID = "63f61863-4a51-4f6b-86e1-46edebcf9356"
 DIAL = DialRequest(
@@ -211,7 +212,9 @@ def test_hang_up_is_what_vonages_sdk_sends(api: VonageApi, sdk: Voice, server: S
 
 def test_transfer_is_what_vonages_sdk_sends(api: VonageApi, sdk: Voice, server: ScriptedServer) -> None:
     server.script = [Reply(204, raw=b""), Reply(204, raw=b"")]
-    api.transfer_call(UUID, destination="+15550001111", caller_number="+15551234567", message="One moment.")
+    api.transfer_call(
+        UUID, destination="+15550001111", caller_number="+15551234567", message="One moment.", status_url=STATUS_URL
+    )
     endpoint = PhoneEndpoint(number="15550001111")
     sdk.transfer_call_ncco(UUID, [Talk(text="One moment."), Connect(endpoint=[endpoint], from_="15551234567")])
     assert_sent_alike(*server.received)
@@ -660,7 +663,9 @@ def test_call_that_could_not_be_commanded_is_an_error(
     with pytest.raises(CarrierUnavailable):
         api.end_call(UUID)
     with pytest.raises(CarrierUnavailable):
-        api.transfer_call(UUID, destination="+15550001111", caller_number="+15551234567", message=None)
+        api.transfer_call(
+            UUID, destination="+15550001111", caller_number="+15551234567", message=None, status_url=STATUS_URL
+        )
     assert server.script == []
 
 
@@ -670,12 +675,16 @@ def test_call_that_could_not_be_commanded_is_an_error(
 def test_call_that_has_ended_is_not_transferred(api: VonageApi, server: ScriptedServer, replies: list[Reply]) -> None:
     server.script = list(replies)
     with pytest.raises(CallNotInProgress):
-        api.transfer_call(UUID, destination="+15550001111", caller_number="+15551234567", message="One moment.")
+        api.transfer_call(
+            UUID, destination="+15550001111", caller_number="+15551234567", message="One moment.", status_url=STATUS_URL
+        )
 
 
 def test_transfer_without_a_message_connects_at_once(api: VonageApi, server: ScriptedServer) -> None:
     server.script = [Reply(204, raw=b"")]
-    api.transfer_call(UUID, destination="+15550001111", caller_number="+15551234567", message=None)
+    api.transfer_call(
+        UUID, destination="+15550001111", caller_number="+15551234567", message=None, status_url=STATUS_URL
+    )
     ncco = server.received[0].json["destination"]["ncco"]
     assert [action["action"] for action in ncco] == ["connect"]
 

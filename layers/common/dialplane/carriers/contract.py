@@ -193,10 +193,13 @@ class CarrierApi(Protocol):
     def end_call(self, carrier_call_id: str) -> None:
         """Hang up; a call that has ended or is gone is success."""
 
-    def transfer_call(self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None) -> None:
-        """Say ``message``, then connect the callee with ``destination`` (E.164).
+    def transfer_call(
+        self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None, status_url: str
+    ) -> None:
+        """Say ``message``, then connect the callee with ``destination`` (E.164); a call that nobody takes over ends.
 
-        Raises CallNotInProgress when the carrier's call has ended or is gone.
+        ``status_url`` is the call's own: what becomes of ``destination`` may be reported there. Raises
+        CallNotInProgress when the carrier's call has ended or is gone.
         """
 
 

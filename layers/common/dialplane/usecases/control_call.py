@@ -91,8 +91,13 @@ class Carrier(Protocol):
     def end_call(self, carrier_call_id: str) -> None:
         """Hang up; a call that has ended is success."""
 
-    def transfer_call(self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None) -> None:
-        """Connect the callee with ``destination``. Raises CallNotInProgress when the call is over."""
+    def transfer_call(
+        self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None, status_url: str
+    ) -> None:
+        """Connect the callee with ``destination``, and report to ``status_url`` what comes of it.
+
+        Raises CallNotInProgress when the call is over.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,7 @@ class ControlCallUseCase:
     organizations: Organizations
     destinations: Destinations
     open_carrier: Callable[[str, str, str], Carrier]
+    status_url: Callable[[Call], str]
     now: Callable[[], datetime]
 
     def control(self, key: ApiKey, call: Call, command: Command) -> bool:
@@ -167,6 +173,7 @@ class ControlCallUseCase:
                 destination=command.destination.e164,
                 caller_number=call.caller_number,
                 message=command.message,
+                status_url=self.status_url(call),
             )
 
     def _open_transfer(self, organization_id: str, destination: PhoneNumber) -> None:

@@ -122,11 +122,13 @@ class ElevenLabsApi:
             raise _unavailable("it does not show the call at Twilio yet")
         self._twilio.end_call(call_sid)
 
-    def transfer_call(self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None) -> None:
+    def transfer_call(
+        self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None, status_url: str
+    ) -> None:
         """Not through Twilio either: ElevenLabs would report the end of its conversation as the end of the call, and
         nobody the minutes after it. Raises ControlUnsupported.
         """
-        del carrier_call_id, destination, caller_number, message
+        del carrier_call_id, destination, caller_number, message, status_url
         raise ControlUnsupported(
             "ElevenLabs has no request that transfers a call. Give the agent its tool transfer_to_number instead."
         )

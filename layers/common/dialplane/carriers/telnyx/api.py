@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,9 +19,9 @@ from dialplane.carriers.http import CarrierHttp, Reply, to_body
 from dialplane.carriers.telnyx.events import RESOURCE, call_resource_to_fields, parse_time
 from dialplane.carriers.telnyx.instructions import dial_fields, speech
 from dialplane.carriers.telnyx.rest import error_code, failed, open_http, refusal, telnyx_unavailable
-from dialplane.carriers.telnyx.webhooks import CALL_CONTROL_ID, call_id_of
+from dialplane.carriers.telnyx.webhooks import CALL_CONTROL_ID, TRANSFERRED_FROM, call_id_of
 from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Placed, Unknown
-from dialplane.domain.errors import CallNotInProgress
+from dialplane.domain.errors import CallNotInProgress, CarrierUnavailable
 from dialplane.domain.instructions import Instructions
 
 # Telnyx takes a second dial with the same command_id for the same one, this long after the first.
@@ -130,17 +131,28 @@ class TelnyxApi:
         """Hang up, whatever the call is doing; one that has ended or is gone is success. Raises CarrierUnavailable."""
         self.hang_up(carrier_call_id)
 
-    def transfer_call(self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None) -> None:
+    def transfer_call(
+        self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None, status_url: str
+    ) -> None:
         """Say ``message`` while ``destination`` is dialled, then connect the callee with it.
 
-        Telnyx does not wait for the words before it dials: who answers sooner cuts them short. Raises
-        CallNotInProgress for a call that has ended or is gone, and CarrierUnavailable.
+        Telnyx does not wait for the words before it dials: who answers sooner cuts them short. Where nobody answers
+        "the original call will remain active": the end of the other leg is reported to ``status_url``, and ends it.
+        Raises CallNotInProgress for a call that has ended or is gone, and CarrierUnavailable: nothing has changed then.
         """
+        connect = {
+            **self._route.fields(destination),
+            "from": caller_number,
+            "client_state": _TRANSFER_STATE,
+            "target_leg_client_state": b64encode(f"{TRANSFERRED_FROM}{carrier_call_id}".encode()).decode(),
+            "webhook_url": status_url,
+            "webhook_url_method": "POST",
+        }
+        self._command(carrier_call_id, "transfer", connect)
         if message:
             words = speech(Instructions(engine="say", welcome_message=message))
-            self._command(carrier_call_id, "speak", {**words, "client_state": _TRANSFER_STATE})
-        connect = {**self._route.fields(destination), "from": caller_number, "client_state": _TRANSFER_STATE}
-        self._command(carrier_call_id, "transfer", connect)
+            with suppress(CarrierUnavailable):  # somebody's telephone rings: words that are not heard change nothing
+                self._command(carrier_call_id, "speak", {**words, "client_state": _TRANSFER_STATE})
 
     def speak(self, carrier_call_id: str, instructions: Instructions, *, command_id: str) -> None:
         """Say the words of ``instructions`` on a call that has been answered; the same ``command_id`` says them once.

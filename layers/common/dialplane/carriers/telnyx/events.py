@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from dialplane.carriers.telnyx.webhooks import INSTRUCTIONS_DONE
+from dialplane.carriers.telnyx.webhooks import INSTRUCTIONS_DONE, TRANSFER_OVER
 from dialplane.domain.calls import CallEvent
 from dialplane.domain.statuses import AnsweredBy, CallStatus
 
@@ -96,7 +96,7 @@ def _of_webhook(fields: Mapping[str, str], received_at: datetime) -> CallEvent:
         carrier_cost_currency=fields.get("currency") if is_cost else None,
         is_end_ambiguous=cause == AMBIGUOUS_CAUSE,
         is_final_record=is_cost,
-        are_instructions_done=event_type in INSTRUCTIONS_DONE,
+        are_instructions_done=event_type in INSTRUCTIONS_DONE or event_type == TRANSFER_OVER,
     )
 
 

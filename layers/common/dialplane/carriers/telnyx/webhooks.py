@@ -52,6 +52,10 @@ INSTRUCTIONS_DONE = frozenset(
     }
 )
 """The events after which Telnyx has nothing left to do on a call and, unlike after a document, does not end it."""
+TRANSFERRED_FROM = "transferred-from/"
+"""How the state begins of the leg that a call is transferred to; the call's own name at Telnyx follows."""
+TRANSFER_OVER = "transfer.over"
+"""Our word for the end of that leg, as an event of the call: Telnyx leaves the call as it was if nobody answered."""
 _COMMON = ("call_control_id", "call_leg_id", "connection_id")
 # The events that say something about a call of ours, each with its own fields and those of them it cannot be without.
 _EVENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -87,6 +91,9 @@ def parse_report(credentials: CarrierCredentials, body: bytes) -> Report:
         return _NOTHING_TO_APPLY
     if event_type == "call.cost" and payload.get("status") == "error":
         return _NOTHING_TO_APPLY  # the cost could not be worked out: no fact about the call
+    state = _state_of(payload.get("client_state"))
+    if state.startswith(TRANSFERRED_FROM):
+        return _of_other_leg(data, event_type, state.removeprefix(TRANSFERRED_FROM))
     call_id = call_id_of(payload.get("client_state"))
     if event_type in INSTRUCTIONS_DONE and call_id is None:
         # Not the call's own instructions: words before a transfer, or an engine that the transfer has put an end to.
@@ -107,13 +114,26 @@ def parse_answer(credentials: CarrierCredentials, body: bytes) -> Answer:
 
 def call_id_of(client_state: object) -> str | None:
     """Our call id out of the state that a dial gave to Telnyx; None when it is somebody else's state."""
-    if not isinstance(client_state, str):
-        return None
-    try:
-        text = b64decode(client_state, validate=True).decode("ascii")
-    except ValueError:
-        return None
+    text = _state_of(client_state)
     return text if is_id("call", text) else None
+
+
+def _state_of(client_state: object) -> str:
+    """The state as it was given to Telnyx; empty when it is none of ours."""
+    try:
+        return b64decode(client_state, validate=True).decode("ascii") if isinstance(client_state, str) else ""
+    except ValueError:
+        return ""
+
+
+def _of_other_leg(data: Mapping[str, Any], event_type: str, call_control_id: str) -> Report:
+    """What an event of the leg that a call was transferred to says about the call: nothing but that leg's end."""
+    if event_type != "call.hangup" or not CALL_CONTROL_ID.fullmatch(call_control_id):
+        return _NOTHING_TO_APPLY
+    fields = _checked(data, ("id", "occurred_at"))
+    if "id" not in fields:
+        raise InvalidCallback("id missing")
+    return Report({**fields, "event_type": TRANSFER_OVER, "call_control_id": call_control_id})
 
 
 def _json(body: bytes) -> Mapping[str, Any]:

@@ -89,13 +89,16 @@ class TelnyxTexmlApi:
         except CallNotInProgress:
             return
 
-    def transfer_call(self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None) -> None:
+    def transfer_call(
+        self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None, status_url: str
+    ) -> None:
         """Say ``message``, then connect the callee with ``destination``.
 
         Raises CallNotInProgress for a call that has ended or is gone, and CarrierUnavailable.
         """
         from dialplane.carriers.twilio.instructions import transfer  # noqa: PLC0415 - who dials needs no document
 
+        del status_url  # where nobody takes over, the document is done, and the call with it
         document = transfer(destination, caller_number=caller_number, message=message)
         self._update(carrier_call_id, {"Texml": document.text})
 

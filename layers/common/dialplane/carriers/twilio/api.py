@@ -153,13 +153,16 @@ class TwilioApi:
         except CallNotInProgress:
             return
 
-    def transfer_call(self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None) -> None:
+    def transfer_call(
+        self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None, status_url: str
+    ) -> None:
         """Say ``message``, then connect the callee with ``destination``, over the route of the account's calls.
 
         Raises CallNotInProgress for a call that has ended or is gone, and CarrierUnavailable.
         """
         from dialplane.carriers.twilio.instructions import transfer  # noqa: PLC0415 - who dials needs no TwiML
 
+        del status_url  # where nobody takes over, the document is done, and the call with it
         route = self._route
         document = transfer(
             route.address(destination),

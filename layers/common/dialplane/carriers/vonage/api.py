@@ -107,11 +107,14 @@ class VonageApi:
         """Hang up, whatever the call is doing; one that has ended or is gone is success. Raises CarrierUnavailable."""
         self._command(carrier_call_id, {"action": "hangup"})
 
-    def transfer_call(self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None) -> None:
+    def transfer_call(
+        self, carrier_call_id: str, *, destination: str, caller_number: str, message: str | None, status_url: str
+    ) -> None:
         """Say ``message``, then connect the callee with ``destination``.
 
         Raises CallNotInProgress for a call that has ended or is gone, and CarrierUnavailable.
         """
+        del status_url  # where nobody takes over, no action is left, and the call ends
         endpoint = {"type": "phone", "number": _digits(destination)}
         connect = {"action": "connect", "from": _digits(caller_number), "endpoint": [endpoint]}
         ncco = [*talk(message or ""), connect]
