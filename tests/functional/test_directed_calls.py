@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from dialplane.carriers.telnyx.events import call_resource_to_fields
 from dialplane.domain.calls import Call
-from dialplane.domain.carrier import CarrierCall
+from dialplane.domain.carrier import CarrierCall, Unknown
 from dialplane.domain.errors import CarrierUnavailable
 from dialplane.domain.instructions import Engine
 from dialplane.domain.statuses import CallStatus
@@ -110,7 +110,7 @@ def a_customer(world: World, server: ScriptedServer, *, carrier: str = "telnyx",
     an_assistant(world, organization.id, engine=engine, engine_url=url, goodbye_message="Bye.")
     provision.put_number(organization.id, f"+1555011{next(NUMBERS)}", account, assistant_id=1)
     body = {"assistant_id": 1, "to_phone_number": "+15559876543"}
-    assert world.initiate(body, key=a_key(world, organization.id)).status == 200
+    assert world.initiate(body, key=a_key(world, organization.id)).status in (200, 202)
     return Customer(world, organization.id, account.id, carrier, list(world.carrier.call_ids)[-1])
 
 
@@ -169,6 +169,26 @@ def test_a_transferred_call_ends_with_the_leg_that_was_to_take_it_over(
     assert commands(telnyx) == ["speak", "hangup"]
     assert unquote(telnyx.received[1].path) == f"/v2/calls/{customer.call.carrier_call_id}/actions/hangup"
     assert customer.call.status is CallStatus.IN_PROGRESS, "its own end is yet to be reported"
+
+
+@pytest.mark.parametrize("event_type", ["call.initiated", "call.answered"])
+def test_a_call_that_was_given_up_and_rings_after_all_is_hung_up(
+    world: World, telnyx: ScriptedServer, event_type: str
+) -> None:
+    world.carrier.outcomes.append(Unknown(reason="ReadTimeout"))
+    customer = a_customer(world, telnyx)
+    for _ in range(2):
+        world.clock.sleep(600)
+        world.reconcile()
+    assert (customer.call.ended_reason, customer.call.carrier_call_id) == ("not_placed", None)
+    telnyx.script = [OK]
+    customer.reports(event_type, call_control_id="v3:late")
+    world.drain()
+    assert commands(telnyx) == ["hangup"]
+    assert (customer.call.status, customer.call.charge_micros) == (CallStatus.FAILED, 0)
+    customer.reports("call.hangup", hangup_cause="normal_clearing", call_control_id="v3:late")
+    world.drain()
+    assert commands(telnyx) == ["hangup"]
 
 
 def test_the_duplicate_twin_says_nothing_twice(world: World, telnyx: ScriptedServer) -> None:

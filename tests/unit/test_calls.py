@@ -157,6 +157,14 @@ def test_what_was_reported_of_a_call_that_its_carrier_has_forgotten(
     assert (call.status, call.duration_seconds, settlement_charge(call)) == (status, seconds, charge)
 
 
+@pytest.mark.parametrize("reason", [EndedReason.NOT_PLACED, EndedReason.CARRIER_REJECTED])
+def test_a_call_that_we_have_ended_keeps_its_reason_whatever_is_reported_later(reason: EndedReason) -> None:
+    ended = a_call(CallStatus.FAILED, ended_reason=reason, ended_at=RECEIVED, settled_at=RECEIVED, carrier_call_id=None)
+    late = an_event(CallStatus.IN_PROGRESS, occurred_at=RECEIVED)
+    after = apply_event(ended, late, received_at=RECEIVED).call
+    assert (after.carrier_call_id, after.status, after.ended_reason) == (CARRIER_CALL_ID, CallStatus.FAILED, reason)
+
+
 def test_the_same_report_again_is_a_duplicate_and_changes_nothing() -> None:
     call = merged(a_call(), an_event(CallStatus.RINGING))
     transition = apply_event(call, an_event(CallStatus.RINGING), received_at=RECEIVED)

@@ -236,9 +236,12 @@ def _infer(call: Call) -> Call:
     answered_at = call.answered_at
     if answered_at is None and call.duration_seconds and call.ended_at is not None:
         answered_at = call.ended_at - timedelta(seconds=call.duration_seconds)
-    return replace(call, answered_at=answered_at, ended_reason=_ended_reason(call))
+    # What we have ended ourselves stays ended for our reason, whatever is reported later.
+    reason = call.ended_reason if call.ended_reason in _OUR_REASONS else _ended_reason(call)
+    return replace(call, answered_at=answered_at, ended_reason=reason)
 
 
+_OUR_REASONS = (EndedReason.NOT_PLACED, EndedReason.CARRIER_REJECTED)
 # RFC 3261: 603 Decline, for carriers that report it only in the SIP code of a call that was busy or not answered.
 _SIP_DECLINE = 603
 _ENDED_REASONS = {

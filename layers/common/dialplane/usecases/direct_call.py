@@ -16,7 +16,7 @@ from typing import Protocol
 from dialplane.domain.calls import Call
 from dialplane.domain.errors import CallNotInProgress, CarrierUnavailable
 from dialplane.domain.instructions import Instructions
-from dialplane.domain.statuses import CallStatus
+from dialplane.domain.statuses import CallStatus, EndedReason
 from dialplane.usecases.apply_carrier_event import CarrierReport
 from dialplane.usecases.serve_instructions import AnswerStore, InstructionsRequest
 
@@ -57,9 +57,9 @@ class DirectCallUseCase:
 
         Raises CarrierUnavailable, for the report to be delivered again, when the call could not even be ended.
         """
-        if call.status.is_terminal or call.carrier_call_id is None:
+        if call.carrier_call_id is None or (call.status.is_terminal and not _was_given_up(call, report)):
             return
-        if report.event.are_instructions_done or _is_silent(call, report):
+        if call.status.is_terminal or report.event.are_instructions_done or _is_silent(call, report):
             self._hang_up(call, call.carrier_call_id)
             return
         is_answer = report.event.status is CallStatus.IN_PROGRESS
@@ -91,6 +91,12 @@ class DirectCallUseCase:
 
     def _hang_up(self, call: Call, carrier_call_id: str) -> None:
         _twice(lambda: self.open_calls(call).hang_up(carrier_call_id, command_id=f"{call.id}:hang-up"))
+
+
+def _was_given_up(call: Call, report: CarrierReport) -> bool:
+    """True for a call that was ended as never placed and that rings after all: nobody pays for it or speaks on it."""
+    is_alive = report.event.status is not None and not report.event.status.is_terminal
+    return is_alive and call.ended_reason is EndedReason.NOT_PLACED and call.instructions.engine != "agent"
 
 
 def _is_silent(call: Call, report: CarrierReport) -> bool:
