@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 
 from dialplane.aws.client import AwsError
+from dialplane.domain.admission import DIAL_WINDOW, QUEUE_WINDOW
 from dialplane.domain.calls import Call
 from dialplane.domain.carrier import Rejected, Unknown
 from dialplane.domain.errors import CarrierUnavailable
 from dialplane.domain.statuses import CallStatus, DialOutcome
 from dialplane.runtime import dialing
-from dialplane.usecases.dial_call import CARRIER_TIMEOUT
+from dialplane.usecases.manage_dnc import DncEntry
 from functions.initiate import dial
 from tests.fakes.moto_dynamodb import Crash, FaultInjector
 from tests.fakes.world import World
@@ -81,10 +82,21 @@ def test_a_dial_whose_worker_died_after_the_claim_is_never_repeated(world: World
     assert world.call(call.id).status is CallStatus.DIALING, "what became of it is the reconciler's to find out"
 
 
+@pytest.mark.parametrize("seconds", [11, 59])
+def test_a_message_that_waits_within_its_minute_is_dialled_in_a_window_of_its_own(world: World, seconds: int) -> None:
+    call = asked(world)
+    world.clock.sleep(seconds)
+    world.dial_queued()
+    placed = world.call(call.id)
+    assert (dials_of(world, call), placed.dial_outcome) == (1, DialOutcome.PLACED)
+    assert placed.dial_deadline == world.clock.now() + DIAL_WINDOW
+
+
 def test_a_message_that_comes_too_late_dials_nobody_and_gives_back_the_hold(world: World) -> None:
     available = world.wallet()["available"]
     call = asked(world)
-    world.clock.sleep((call.dial_deadline - world.clock.now() - CARRIER_TIMEOUT).total_seconds())
+    assert call.dial_deadline == call.created_at + QUEUE_WINDOW
+    world.clock.sleep((call.dial_deadline - world.clock.now()).total_seconds())
     world.dial_queued()
     ended = world.call(call.id)
     assert (dials_of(world, call), ended.status, ended.dial_error) == (
@@ -151,16 +163,41 @@ def test_a_queue_that_does_not_answer_leaves_the_dial_to_the_request(
     assert world.call(call.id).dial_outcome is DialOutcome.PLACED
 
 
-def test_a_call_that_somebody_asked_not_to_get_meanwhile_is_not_dialled_after_the_entry_is_acknowledged(
-    world: World,
+@pytest.mark.parametrize("is_platforms", [False, True], ids=["organization", "platform"])
+def test_a_number_that_was_listed_meanwhile_is_not_dialled_and_the_list_does_not_wait_for_the_queue(
+    world: World, is_platforms: bool
 ) -> None:
+    available = world.wallet()["available"]
     call = asked(world)
-    reply = world.manage("PUT /dnc/{number}", f"/dnc/{call.destination}", body={})
-    assert reply.status == 200
-    acknowledged = world.clock.now()
+    began = world.clock.now()
+    if is_platforms:
+        world.stack.dnc.destinations.add_dnc_entry(
+            None, DncEntry(number=call.destination, reason="asked", source="api", added_at=began)
+        )
+    else:
+        assert world.manage("PUT /dnc/{number}", f"/dnc/{call.destination}", body={}).status == 200
+    assert world.clock.now() == began, "nobody has claimed the dial, and nobody can any more"
+    for _ in range(2):
+        world.dial_queued()
+    ended = world.call(call.id)
+    assert (dials_of(world, call), ended.dial_error) == (0, "destination_not_permitted:do_not_call")
+    assert (ended.is_open, world.wallet()["available"]) == (False, available)
+    world.stack.dnc.destinations.remove_dnc_entry(None if is_platforms else call.organization_id, call.destination)
+
+
+def test_a_listing_waits_for_a_dial_that_was_claimed(world: World) -> None:
+    call = asked(world)
+    acknowledged: list[datetime] = []
+
+    def listed(request: Any, _: str) -> None:
+        began = world.clock.now()
+        assert world.manage("PUT /dnc/{number}", f"/dnc/{call.destination}", body={}).status == 200
+        acknowledged.append(world.clock.now())
+        assert world.clock.now() - began >= DIAL_WINDOW - timedelta(seconds=1)
+
+    world.carrier.on_create = listed
     world.dial_queued()
-    assert dials_of(world, call) == 0, "the acknowledgement waited for the window, and the window is over"
-    assert acknowledged >= call.dial_deadline - timedelta(seconds=1) or not world.call(call.id).is_open
+    assert (dials_of(world, call), len(acknowledged)) == (1, 1)
     world.manage("DELETE /dnc/{number}", f"/dnc/{call.destination}")
 
 

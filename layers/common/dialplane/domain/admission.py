@@ -52,7 +52,10 @@ from dialplane.domain.templates import PROMPT_LENGTH_MAX, Variables, render
 from dialplane.domain.wallets import Wallet
 
 DIAL_WINDOW = timedelta(seconds=10)
-"""How long after the commit the carrier may still be asked. Whoever waits for dials to be over waits this long."""
+"""How long the carrier may be asked, from the commit or from the claim of a queued dial on. Whoever waits for dials to
+be over waits this long."""
+QUEUE_WINDOW = timedelta(seconds=60)
+"""How long a queued dial may wait to be claimed. The claim looks at the do-not-call lists again: nobody waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,8 +386,17 @@ _GATES: tuple[tuple[str, _Gate], ...] = (
 )
 
 
-def admit(command: InitiateCall, facts: Facts, decision: Decision, *, call_id: str, now: datetime) -> Call:
+def admit(
+    command: InitiateCall,
+    facts: Facts,
+    decision: Decision,
+    *,
+    call_id: str,
+    now: datetime,
+    is_dial_queued: bool = False,
+) -> Call:
     """The call that a decision without refusal leads to, not yet committed."""
+    dial_deadline = now + (QUEUE_WINDOW if is_dial_queued else DIAL_WINDOW)
     plan, organization, key = decision.plan, facts.organization, facts.key
     assert plan.assistant is not None
     assert plan.caller_number is not None
@@ -416,7 +428,8 @@ def admit(command: InitiateCall, facts: Facts, decision: Decision, *, call_id: s
         carrier_account_id=plan.caller_number.carrier_account_id,
         status=CallStatus.DIALING,
         created_at=now,
-        dial_deadline=now + DIAL_WINDOW,
+        dial_deadline=dial_deadline,
+        is_dial_queued=is_dial_queued,
         ring_timeout_seconds=plan.assistant.ring_timeout_seconds,
         time_limit_seconds=plan.assistant.max_duration_seconds,
         machine_detection=plan.assistant.machine_detection,
@@ -428,7 +441,7 @@ def admit(command: InitiateCall, facts: Facts, decision: Decision, *, call_id: s
         billing_increment_seconds=organization.billing_increment_seconds,
         hold_micros=plan.hold.micros,
         gates=tuple(result.gate for result in decision.gates),
-        next_check_at=now + DIAL_WINDOW,
+        next_check_at=dial_deadline,
     )
 
 

@@ -101,9 +101,11 @@ def check_configuration(assistant: Assistant) -> None:
     if assistant.llm_config is None:
         return
     provider = assistant.llm_config.get("provider")
+    if provider is None:  # messages alone, for whichever model the assistant has
+        return
     speech = {name: getattr(assistant, name) for name in ("stt_config", "tts_config")}
     if not isinstance(provider, str) or not provider:
-        raise ConfigurationInvalid("llm_config.provider is missing. Name the model's provider.", param="llm_config")
+        raise ConfigurationInvalid("llm_config.provider must be the name of a provider.", param="llm_config")
     if provider in _REALTIME_PROVIDERS:
         for name, configuration in speech.items():
             if configuration is not None:

@@ -91,8 +91,10 @@ class Call:
     carrier_reply_json: str | None = None
     """The carrier's answer to the dial, for the formats that pass it on."""
     carrier_call_id: str | None = None
+    is_dial_queued: bool = False
     dial_claim: str | None = None
-    """Whoever took the dial from the queue; None for calls that are dialled in their own request."""
+    """Whoever took the dial from the queue; ``dial_deadline`` is when it must be taken, and from then on when it must
+    have been sent."""
     dial_outcome: DialOutcome | None = None
     dial_replied_at: datetime | None = None
     dial_error: str | None = None

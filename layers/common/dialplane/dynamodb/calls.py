@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dialplane.aws.client import AwsClient, AwsError
 from dialplane.domain.calls import Call, Transition
 from dialplane.domain.carrier import Placed
+from dialplane.domain.errors import DestinationOnDnc
 from dialplane.domain.statuses import CallStatus, DialOutcome
 from dialplane.domain.times import to_text
 from dialplane.dynamodb.codec import decode, encode, encode_fields
@@ -21,6 +22,8 @@ from dialplane.dynamodb.tables import (
     Key,
     Tables,
     call_key,
+    destination_key,
+    platform_destination_key,
 )
 
 if TYPE_CHECKING:  # who places calls loads this module, and must not load what only reports need
@@ -106,23 +109,51 @@ class CallStore:
         items = reply["Items"]
         return self._get(Key.of(items[0])) if items else None
 
-    def claim_dial(self, call: Call, claim: str) -> Call | None:
-        """Take the one dial of a call that is still to be dialled; None when it is taken or the call has moved on."""
-        # The claim's own name lets a repeated write of the same claim pass, whose first answer was lost.
-        is_free = "(attribute_not_exists(dial_claim) OR dial_claim = :claim)"
+    def claim_dial(self, call: Call, claim: str, *, dial_deadline: datetime) -> Call | None:
+        """Take the one dial of a call that is still to be dialled; None when it is taken or the call has moved on.
+
+        Raises DestinationOnDnc when the number has been put on a list since the commit; then nothing is taken.
+        """
+        take = {
+            "TableName": self.tables.calls,
+            "Key": call_key(call.organization_id, call.id).attributes,
+            "UpdateExpression": "SET dial_claim = :claim, dial_deadline = :dial_deadline, "
+            "next_check_at = :dial_deadline, version = version + :one",
+            # The claim's own name lets a repeated write of the same claim pass, whose first answer was lost.
+            "ConditionExpression": "#status = :dialing AND attribute_not_exists(carrier_call_id) "
+            "AND (attribute_not_exists(dial_claim) OR dial_claim = :claim)",
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": {
+                ":claim": encode(claim),
+                ":dial_deadline": encode(dial_deadline),
+                ":dialing": encode(CallStatus.DIALING),
+                ":one": encode(1),
+            },
+        }
+        steps = [{"Update": take}, *({"ConditionCheck": check} for check in self._not_on_dnc(call))]
         try:
-            reply = self._update(
-                call,
-                "SET dial_claim = :claim, version = version + :one",
-                f"#status = :dialing AND {is_free} AND attribute_not_exists(carrier_call_id)",
-                {":claim": encode(claim), ":dialing": encode(CallStatus.DIALING), ":one": encode(1)},
-                {"#status": "status"},
-            )
+            self.client.call("dynamodb", "TransactWriteItems", {"TransactItems": steps})
         except AwsError as error:
-            if error.code != "ConditionalCheckFailedException":
-                raise
-            return None
-        return decode(Call, reply["Attributes"])
+            refused = [reason.get("Code") == "ConditionalCheckFailed" for reason in error.cancellation_reasons]
+            if refused[:1] == [True]:
+                return None
+            if any(refused):
+                raise DestinationOnDnc from error
+            raise
+        return replace(
+            call, dial_claim=claim, dial_deadline=dial_deadline, next_check_at=dial_deadline, version=call.version + 1
+        )
+
+    def _not_on_dnc(self, call: Call) -> list[dict[str, Any]]:
+        keys = (destination_key(call.organization_id, call.destination), platform_destination_key(call.destination))
+        return [
+            {
+                "TableName": self.tables.destinations,
+                "Key": key.attributes,
+                "ConditionExpression": "attribute_not_exists(dnc)",
+            }
+            for key in keys
+        ]
 
     def record_placed(self, call: Call, placed: Placed, *, at: datetime, next_check_at: datetime) -> Call:
         """Bind the carrier's call to ours, unless a callback already has; returns the call as it is afterwards."""

@@ -12,9 +12,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from dialplane.domain.admission import DIAL_WINDOW
 from dialplane.domain.calls import Call
 from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected, Unknown
-from dialplane.domain.errors import CarrierRejected, CarrierUnavailable, DestinationRefused, DialplaneError
+from dialplane.domain.errors import (
+    CarrierRejected,
+    CarrierUnavailable,
+    DestinationOnDnc,
+    DestinationRefused,
+    DialplaneError,
+)
 from dialplane.domain.ids import new_id
 from dialplane.domain.statuses import CallStatus, DialOutcome, EndedReason
 
@@ -25,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 CARRIER_TIMEOUT = timedelta(seconds=5)
 _RATE_LIMIT_BACKOFF_SECONDS = 0.5
+_ON_DNC = Rejected(cause="destination_not_permitted", code="do_not_call", message="Put on the list meanwhile.")
 _WINDOW_OVER = Rejected(cause="rate_limited", code="dial_window_over", message="The dial window has closed.")
 # What waking up from the wait for a turn may take.
 _TURN_MARGIN = timedelta(milliseconds=100)
@@ -36,8 +44,11 @@ class DialStore(Protocol):
     def get(self, organization_id: str, call_id: str) -> Call | None:
         """The call, strongly consistent."""
 
-    def claim_dial(self, call: Call, claim: str) -> Call | None:
-        """Take the one dial of a call that is still to be dialled; None when it is taken or the call has moved on."""
+    def claim_dial(self, call: Call, claim: str, *, dial_deadline: datetime) -> Call | None:
+        """Take the one dial of a call that is still to be dialled; None when it is taken or the call has moved on.
+
+        Raises DestinationOnDnc when the number has been put on a list since the commit; then nothing is taken.
+        """
 
     def record_placed(self, call: Call, placed: Placed, *, at: datetime, next_check_at: datetime) -> Call:
         """Bind the carrier's call to ours, unless a callback already has."""
@@ -97,10 +108,18 @@ class DialCallUseCase:
         call = self.calls.get(organization_id, call_id)
         if call is None or call.status is not CallStatus.DIALING:
             return None
-        claimed = self.calls.claim_dial(call, new_id("dial"))
+        is_late = self.now() >= call.dial_deadline
+        try:
+            claimed = self.calls.claim_dial(call, new_id("dial"), dial_deadline=self.now() + DIAL_WINDOW)
+        except DestinationOnDnc:
+            self._release(call, _ON_DNC, self.now())
+            return self.calls.get(organization_id, call_id)
         if claimed is None:
             logger.info("dial_claimed_before", extra={"call_id": call_id})
             return None
+        if is_late:
+            self._release(claimed, _WINDOW_OVER, self.now())
+            return self.calls.get(organization_id, call_id)
         try:
             return self.dial(self.open_carrier(organization_id, call.carrier, call.carrier_account_id), claimed)
         except CarrierUnavailable as error:

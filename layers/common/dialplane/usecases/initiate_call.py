@@ -116,7 +116,8 @@ class InitiateCallUseCase:
         # The account is opened before anything is held: missing credentials must not leave a trace.
         carrier = self._open_carrier(command, number)
         self._check_pace(facts.carrier_accounts.get(number.carrier_account_id))
-        call = admit(command, facts, decision, call_id=new_id("call"), now=self.now())
+        is_queued = not waits_for_carrier
+        call = admit(command, facts, decision, call_id=new_id("call"), now=self.now(), is_dial_queued=is_queued)
         earlier = self.admissions.commit(call, facts, command.idempotency_key)
         if earlier is not None:
             # Nothing of this call was written, so nothing of it may go on, whatever the clock says of that record.
@@ -125,7 +126,7 @@ class InitiateCallUseCase:
                 return replay
             raise IdempotencyInProgress(retry_after_seconds=1)
         logger.info("call_admitted", extra={"call_id": call.id, "destination": mask(call.destination)})
-        if not waits_for_carrier:
+        if is_queued:
             return Initiated(self._leave_to_queue(call))
         return Initiated(self.dialing.dial(carrier, call))
 

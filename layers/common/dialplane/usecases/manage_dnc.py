@@ -74,7 +74,7 @@ class ManageDncUseCase:
             open_calls = frozenset(
                 call.id
                 for call in self.calls.get_many(organization_id, sorted(open_calls))
-                if call.status is CallStatus.DIALING and self.now() <= call.dial_deadline + _CLOCK_TOLERANCE
+                if _may_be_dialled(call) and self.now() <= call.dial_deadline + _CLOCK_TOLERANCE
             )
             if open_calls:
                 self.sleep(_POLL_SECONDS)
@@ -104,3 +104,8 @@ class ManageDncUseCase:
         """Take a number off the list. Raises DncEntryNotFound."""
         if not self.destinations.remove_dnc_entry(organization_id, number):
             raise DncEntryNotFound
+
+
+def _may_be_dialled(call: Call) -> bool:
+    """True while a dial may be under way; one that nobody has claimed finds the new entry when it is claimed."""
+    return call.status is CallStatus.DIALING and (not call.is_dial_queued or call.dial_claim is not None)
