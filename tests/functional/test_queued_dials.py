@@ -10,8 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from dialplane.aws.client import AwsError
-from dialplane.domain.admission import DIAL_WINDOW, QUEUE_WINDOW
-from dialplane.domain.calls import Call
+from dialplane.domain.calls import DIAL_WINDOW, QUEUE_WINDOW, Call
 from dialplane.domain.carrier import Rejected, Unknown
 from dialplane.domain.errors import CarrierUnavailable
 from dialplane.domain.statuses import CallStatus, DialOutcome

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dialplane.domain.admission import DIAL_WINDOW
+from dialplane.domain.calls import DIAL_WINDOW, QUEUE_WINDOW
 
 Resources = dict[str, dict[str, Any]]
 
@@ -108,7 +108,7 @@ def test_dials_that_wait_until_their_window_has_closed_raise_an_alarm(resources:
     alarm = resources["DialsLateAlarm"]["Properties"]
     assert alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
     assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["DialsQueue", "QueueName"]}}]
-    assert DIAL_WINDOW.total_seconds() < alarm["Threshold"] < 2 * DIAL_WINDOW.total_seconds()
+    assert DIAL_WINDOW.total_seconds() < alarm["Threshold"] < QUEUE_WINDOW.total_seconds()
 
 
 def test_every_alarm_notifies_the_topic_when_there_is_one_and_says_what_to_do(resources: Resources) -> None:

@@ -17,7 +17,8 @@ from dialplane.domain.accounts import (
     Organization,
     PresentedKey,
 )
-from dialplane.domain.admission import DIAL_WINDOW, Facts, GateVerdict, InitiateCall, admit, check_balance, decide
+from dialplane.domain.admission import Facts, GateVerdict, InitiateCall, admit, check_balance, decide
+from dialplane.domain.calls import DIAL_WINDOW
 from dialplane.domain.errors import InsufficientBalance
 from dialplane.domain.money import Money
 from dialplane.domain.phone_numbers import PhoneNumber

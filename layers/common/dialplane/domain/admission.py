@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -24,7 +24,7 @@ from dialplane.domain.accounts import (
     PresentedKey,
 )
 from dialplane.domain.assistants import check_assistant, with_changes
-from dialplane.domain.calls import Call
+from dialplane.domain.calls import DIAL_WINDOW, QUEUE_WINDOW, Call
 from dialplane.domain.errors import (
     ActiveCallsLimitReached,
     AssistantForeign,
@@ -50,12 +50,6 @@ from dialplane.domain.resolution import Directory, Resolution, Rule, resolve
 from dialplane.domain.statuses import CallerNumberReason, CallStatus
 from dialplane.domain.templates import PROMPT_LENGTH_MAX, Variables, render
 from dialplane.domain.wallets import Wallet
-
-DIAL_WINDOW = timedelta(seconds=10)
-"""How long the carrier may be asked, from the commit or from the claim of a queued dial on. Whoever waits for dials to
-be over waits this long."""
-QUEUE_WINDOW = timedelta(seconds=60)
-"""How long a queued dial may wait to be claimed. The claim looks at the do-not-call lists again: nobody waits for it."""
 
 
 @dataclass(frozen=True, slots=True)

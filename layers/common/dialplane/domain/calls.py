@@ -18,6 +18,13 @@ T = TypeVar("T")
 _CLOCK_TOLERANCE = timedelta(seconds=5)
 
 
+DIAL_WINDOW = timedelta(seconds=10)
+"""How long the carrier may be asked, from the commit or from the claim of a queued dial on. Whoever waits for dials to
+be over waits this long."""
+QUEUE_WINDOW = timedelta(seconds=60)
+"""How long a queued dial may wait for its claim, which looks at the do-not-call lists again: nobody waits for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallEvent:
     """One report about a call in canonical words, whichever carrier and channel it came from.

@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from dialplane.domain.admission import DIAL_WINDOW
-from dialplane.domain.calls import Call
+from dialplane.domain.calls import DIAL_WINDOW, Call
 from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected, Unknown
 from dialplane.domain.errors import (
     CarrierRejected,

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from dialplane.domain.admission import DIAL_WINDOW
-from dialplane.domain.calls import Call
+from dialplane.domain.calls import DIAL_WINDOW, Call
 from dialplane.domain.errors import DncEntryNotFound
 from dialplane.domain.statuses import CallStatus
 
