@@ -157,7 +157,7 @@ def reopen_ended_calls(patch: Patch) -> None:
 
 def void_too_early(patch: Patch) -> None:
     """A call that is not in the carrier's list at once is taken for never placed."""
-    patch.setattr(ReconcileCallsUseCase, "_is_certainly_not_placed", lambda self, call: True)
+    patch.setattr(ReconcileCallsUseCase, "_is_certainly_not_placed", lambda self, *_: True)
 
 
 def take_any_candidate(patch: Patch) -> None:
