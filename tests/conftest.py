@@ -1,8 +1,12 @@
-"""How the tests are spread over processes. Fixtures belong to the folders that use them."""
+"""How the tests are spread over processes, and that none is timed. Fixtures belong to the folders that use them."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
