@@ -310,7 +310,10 @@ def test_an_assistant_without_a_number_calls_from_the_first_one_that_names_it(wo
         ("admin flow put 0 --organization {org} --name F --base-assistant 123 --engine-url wss://f.test", "from 1 to"),
         ("admin assistant put 9 --organization {org} --name A --welcome-message Hi --public-id 123", "only digits"),
         ("admin assistant put 9 --organization {org} --name A --welcome-message Hi --llm-config [1]", "--llm-config"),
-        ("admin assistant put 9 --organization {org} --name A --welcome-message Hi --llm-config {{}}", "provider"),
+        (
+            'admin assistant put 9 --organization {org} --name A --welcome-message Hi --llm-config {{"provider":7}}',
+            "provider",
+        ),
         (
             "admin assistant put 9 --organization {org} --name A --welcome-message Hi --tts-config @/none",
             "cannot be read",

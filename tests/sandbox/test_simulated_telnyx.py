@@ -23,7 +23,7 @@ from sandbox.carriers.rate_limit import RateLimit
 from sandbox.carriers.telnyx.commands import REMEMBERED_SECONDS, RecentCommands
 from sandbox.carriers.telnyx.keys import Signer, fixed_signing_keys, new_signing_keys
 from sandbox.carriers.telnyx.parameters import parse_speech
-from tests.sandbox.telnyx_sdk import API_KEY, KEYS, provide_nacl, sdk_client
+from tests.sandbox.telnyx_sdk import API_KEY, KEYS, sdk_client
 from tests.sandbox.voice_application import Answer, Received, VoiceApplication, eventually
 
 CONNECTION_ID = "1494404757140276705"
@@ -38,8 +38,7 @@ STATE = base64.b64encode(b"call_01").decode()
 
 @pytest.fixture(scope="module")
 def application() -> Iterator[VoiceApplication]:
-    with VoiceApplication() as running, pytest.MonkeyPatch.context() as patch:
-        provide_nacl(patch)
+    with VoiceApplication() as running:
         yield running
 
 

@@ -14,7 +14,7 @@ from telnyx.lib.webhook_verification import WebhookVerificationError, verify_web
 
 from sandbox.carriers import SimulatedCarriers
 from sandbox.carriers.telnyx.keys import fixed_signing_keys
-from tests.sandbox.telnyx_sdk import API_KEY, KEYS, provide_nacl, sdk_client
+from tests.sandbox.telnyx_sdk import API_KEY, KEYS, sdk_client
 from tests.sandbox.voice_application import Answer, Received, VoiceApplication, eventually
 
 ACCOUNT_SID = "f5586561-8ff0-4291-a51b-c7dfe4139ff9"
@@ -44,8 +44,7 @@ ENDED = ("completed", "busy", "failed", "no-answer", "canceled")
 
 @pytest.fixture(scope="module")
 def application() -> Iterator[VoiceApplication]:
-    with VoiceApplication() as running, pytest.MonkeyPatch.context() as patch:
-        provide_nacl(patch)
+    with VoiceApplication() as running:
         yield running
 
 

@@ -8,15 +8,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import ModuleType
 from typing import Any
 
 import pytest
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 from telnyx import Telnyx
+from telnyx.lib.webhook_verification import WebhookVerificationError
 from telnyx.types import CallCostWebhookEvent, CallHangupWebhookEvent, CallInitiatedWebhookEvent
 
 from dialplane.carriers.contract import CarrierCredentials, ForeignAccount, InvalidCallback, SignedRequest
@@ -119,23 +117,8 @@ def test_no_input_raises_or_passes_by_chance(body: bytes, timestamp: str, signat
     assert is_authentic(CREDENTIALS, signed(body, STAMP, signature)) is False
 
 
-class VerifyKey:
-    """PyNaCl's class of this name as far as Telnyx's SDK uses it, on the primitive that we have."""
-
-    def __init__(self, key: bytes) -> None:
-        self._key = Ed25519PublicKey.from_public_bytes(key)
-
-    def verify(self, message: bytes, signature: bytes) -> None:
-        self._key.verify(signature, message)
-
-
 @pytest.fixture
 def sdk(monkeypatch: pytest.MonkeyPatch) -> Telnyx:
-    signing, exceptions = ModuleType("nacl.signing"), ModuleType("nacl.exceptions")
-    signing.VerifyKey = VerifyKey  # type: ignore[attr-defined]
-    exceptions.BadSignatureError = InvalidSignature  # type: ignore[attr-defined]
-    for name, module in {"nacl": ModuleType("nacl"), "nacl.signing": signing, "nacl.exceptions": exceptions}.items():
-        monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr("time.time", NOW.timestamp)
     return Telnyx(api_key="KEY", public_key=PUBLIC_KEY)
 
@@ -164,7 +147,7 @@ def test_telnyxs_sdk_says_the_same(sdk: Telnyx, timestamp: str, signature: str |
     try:
         sdk.webhooks.unwrap(ANSWERED.decode(), headers=request.headers)
         verdict = True
-    except ValueError:
+    except (ValueError, WebhookVerificationError):  # the SDK has two ways to look, and says no in two ways
         verdict = False
     assert is_authentic(CREDENTIALS, request) is verdict
 
