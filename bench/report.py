@@ -78,12 +78,13 @@ def cold_table(subjects: Sequence[Subject], samples: Samples) -> str:
         own = samples.rounds[subject.name]
         milliseconds = Spread.of([sample.cold_seconds * 1000 for sample in own])
         ours = samples.rounds.get(f"{subject.job}, {OURS}")
+        digits = 3 if subject.variant == BEFORE else 1  # two versions differ by percents
         rows.append(
             [
                 subject.name,
                 milliseconds.text(1),
                 cold_ratio(own, samples.rounds[TRIVIAL]).text(2),
-                cold_ratio(own, ours).text(1) if ours and subject.variant not in {OURS, TRIVIAL} else "",
+                cold_ratio(own, ours).text(digits) if ours and subject.variant not in {OURS, TRIVIAL} else "",
             ]
         )
     return table(["cold start", "ms", "× trivial", "× ours"], rows)
