@@ -1,0 +1,262 @@
+"""A conversation: what was said on a call, what is owed to the callee, and what is due next. Pure rules.
+
+The record of a conversation only grows. Two frames of one call may be handled at the same moment and in any order, so
+nothing that was written is ever changed: what was really heard is read out of the record (``transcript``). Whom the
+words come from belongs to ``models``; how they travel to ``usecases.converse``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+
+from dialplane.domain.conversation_settings import ConversationSettings
+
+
+class EntryKind(StrEnum):
+    """What an entry of the record is about."""
+
+    CALLEE = "callee"
+    """Words of the callee."""
+    DIGITS = "digits"
+    """A key that the callee has pressed."""
+    ASSISTANT = "assistant"
+    """Words that were sent to be spoken."""
+    INTERRUPTION = "interruption"
+    """The callee spoke over the assistant; ``text`` is what had been heard until then."""
+    CONTEXT = "context"
+    """What the customer's software has told the model during the call."""
+    TOOL = "tool"
+    """A tool that the model has used."""
+
+
+class Source(StrEnum):
+    """Where the assistant's words come from."""
+
+    DISCLOSURE = "disclosure"
+    FIRST_MESSAGE = "first_message"
+    MODEL = "model"
+    FALLBACK = "fallback"
+    COMMAND = "command"
+    OPT_OUT = "opt_out"
+    SILENCE = "silence"
+    FAREWELL = "farewell"
+    VOICEMAIL = "voicemail"
+
+
+class EndReason(StrEnum):
+    """Why a conversation was ended by us; the callee's own hang-up has no word here."""
+
+    ASSISTANT = "assistant"
+    """The model has used its tool for it."""
+    END_PHRASE = "end_phrase"
+    OPT_OUT = "opt_out"
+    SILENCE = "silence"
+    TURN_LIMIT = "turn_limit"
+    MODEL_FAILED = "model_failed"
+    TRANSFER = "transfer"
+    VOICEMAIL = "voicemail"
+    COMMAND = "command"
+    CONNECTION_LOST = "connection_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the record. ``turn`` says which turn the assistant's words, an interruption or a tool belong to."""
+
+    kind: EntryKind
+    at: datetime
+    text: str = ""
+    turn: int | None = None
+    source: Source | None = None
+    first_token_ms: int | None = None
+    """How long the model took to its first token, from the frame that asked for it."""
+    tool: str | None = None
+    arguments_json: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """The state of a conversation, as one item. Times are UTC.
+
+    ``turn`` counts whatever changes whose turn it is; only the bearer of the latest number may still speak.
+    """
+
+    organization_id: str
+    call_id: str
+    settings: ConversationSettings
+    started_at: datetime
+    connection_id: str | None = None
+    """The WebSocket that is open now."""
+    connections: int = 1
+    carrier: str = ""
+    carrier_account_id: str = ""
+    carrier_call_id: str | None = None
+    session_id: str | None = None
+    turn: int = 0
+    owed_since: datetime | None = None
+    """Since when the callee waits for an answer that nobody has finished."""
+    entries: tuple[Entry, ...] = ()
+    seen_message_ids: frozenset[str] = frozenset()
+    speech_ends_at: datetime | None = None
+    """When all that was sent will have been spoken, by estimate."""
+    last_heard_at: datetime | None = None
+    silences: int = 0
+    """How often in a row a silent callee was asked whether somebody is there."""
+    end_reason: EndReason | None = None
+    ends_at: datetime | None = None
+    """When the session is to be ended: the last words will have been spoken by then."""
+    transfer_to: str | None = None
+    ended_at: datetime | None = None
+    opted_out_at: datetime | None = None
+    machine_at: datetime | None = None
+    """When an answering machine was detected."""
+    voicemail_sent_at: datetime | None = None
+    voicemail_played_at: datetime | None = None
+    """When the carrier has confirmed the whole message played, or the line was still open when it must have been."""
+    summary: str | None = None
+    analysis_json: str | None = None
+    analyzed_at: datetime | None = None
+    expires_at: int | None = None
+    """Unix seconds from which on nothing of it is shown any more."""
+
+    @property
+    def is_open(self) -> bool:
+        """True while anything may still be said."""
+        return self.ended_at is None
+
+    @property
+    def is_ending(self) -> bool:
+        """True once the last words were sent."""
+        return self.ends_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One line of a transcript: what was said, and of the assistant's words what was heard of them."""
+
+    speaker: Literal["assistant", "callee"]
+    text: str
+    at: datetime
+    source: Source | None = None
+    is_interrupted: bool = False
+    first_token_ms: int | None = None
+
+
+def transcript(entries: Iterable[Entry]) -> tuple[Utterance, ...]:
+    """What was said and heard, in order. Words that an interruption has cut end where the callee stopped hearing them.
+
+    An interruption names the turn whose words it has cut; it may stand before them in the record, because who was
+    still sending them had not heard of it.
+    """
+    entries = tuple(entries)
+    heard = {entry.turn: entry.text for entry in entries if entry.kind is EntryKind.INTERRUPTION}
+    last_of_turn = {entry.turn: index for index, entry in enumerate(entries) if entry.kind is EntryKind.ASSISTANT}
+    spoken: list[Utterance] = []
+    for index, entry in enumerate(entries):
+        match entry.kind:
+            case EntryKind.CALLEE:
+                spoken.append(Utterance("callee", entry.text, entry.at))
+            case EntryKind.DIGITS:
+                spoken.append(Utterance("callee", f"[pressed {entry.text}]", entry.at))
+            case EntryKind.ASSISTANT:
+                is_cut = entry.turn in heard and last_of_turn[entry.turn] == index
+                text = heard[entry.turn] if is_cut else entry.text
+                if text:
+                    spoken.append(
+                        Utterance("assistant", text, entry.at, entry.source, is_cut, entry.first_token_ms)
+                    )
+            case _:
+                pass
+    return tuple(spoken)
+
+
+_CHARACTERS_PER_SECOND = 14.0
+"""How fast speech is, on the slow side: cutting the last words off is worse than a short silence."""
+_PAUSE_SECONDS = 0.7
+
+
+def speech_time(text: str) -> timedelta:
+    """How long a text takes to be spoken, by estimate."""
+    if not text.strip():
+        return timedelta()
+    pauses = len(re.findall(r"[.!?;:。！？]+", text))
+    return timedelta(seconds=len(text) / _CHARACTERS_PER_SECOND + _PAUSE_SECONDS * (1 + pauses))
+
+
+def speech_ends(conversation: Conversation, text: str, *, now: datetime) -> datetime:
+    """When a text that is sent now will have been spoken: after whatever is being spoken."""
+    begins = max(now, conversation.speech_ends_at or now)
+    return begins + speech_time(text)
+
+
+OPT_OUT_SECONDS_MAX = timedelta(seconds=8)
+"""How long after an opt-out the call may last, its confirmation included. The rule is ten seconds."""
+
+
+class Due(StrEnum):
+    """What a look at a conversation finds to be done."""
+
+    NOTHING = "nothing"
+    """And nothing will be: it has ended."""
+    LATER = "later"
+    END = "end"
+    """The last words were spoken: end the session."""
+    ASK_WHETHER_THERE = "ask_whether_there"
+    END_FOR_SILENCE = "end_for_silence"
+    APOLOGIZE = "apologize"
+    """An answer is overdue: whoever was to give it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is due, and when to look again."""
+
+    due: Due
+    again_at: datetime | None = None
+
+
+OVERDUE = timedelta(seconds=27)
+"""An answer that is owed for so long is not being prepared any more: a function lives 26 seconds at most."""
+
+
+def look(conversation: Conversation, *, now: datetime) -> Look:
+    """What is due of a conversation now; ``again_at`` is when something may be due next, if nobody says anything."""
+    if not conversation.is_open:
+        return Look(Due.NOTHING)
+    if conversation.ends_at is not None:
+        return Look(Due.END) if now >= conversation.ends_at else Look(Due.LATER, conversation.ends_at)
+    if conversation.owed_since is not None:
+        overdue_at = conversation.owed_since + OVERDUE
+        return Look(Due.APOLOGIZE) if now >= overdue_at else Look(Due.LATER, overdue_at)
+    silent_at = silence_begins(conversation) + timedelta(seconds=conversation.settings.silence_timeout_seconds)
+    if now < silent_at:
+        return Look(Due.LATER, silent_at)
+    if conversation.silences >= conversation.settings.silence_prompts:
+        return Look(Due.END_FOR_SILENCE)
+    return Look(Due.ASK_WHETHER_THERE)
+
+
+def silence_begins(conversation: Conversation) -> datetime:
+    """From when on nobody has said anything."""
+    moments = (conversation.started_at, conversation.speech_ends_at, conversation.last_heard_at)
+    return max(moment for moment in moments if moment is not None)
+
+
+def ends_call(text: str, phrases: Sequence[str]) -> bool:
+    """Whether what the callee said is one of the phrases that end the call: the phrase in whole words, in any case."""
+    heard = f" {_words(text)} "
+    return any(words and f" {words} " in heard for words in map(_words, phrases))
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"[^\W_]+", text.casefold().replace("'", "").replace("’", "")))
+
+
+def callee_turns(entries: Iterable[Entry]) -> int:
+    """How often the callee has said or pressed something."""
+    return sum(entry.kind in (EntryKind.CALLEE, EntryKind.DIGITS) for entry in entries)
