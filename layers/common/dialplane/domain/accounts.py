@@ -15,6 +15,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
+from dialplane.domain.conversation_settings import (
+    OPT_OUT_DIGIT,
+    RESPONSE_TIMEOUT_SECONDS,
+    RETENTION_DAYS,
+    SILENCE_PROMPTS,
+    SILENCE_TIMEOUT_SECONDS,
+    TURNS_MAX,
+    OnFailure,
+    OnMachine,
+)
 from dialplane.domain.errors import AuthenticationRequired, KeyInvalid, OrganizationSuspended, PermissionDenied
 from dialplane.domain.instructions import Engine
 
@@ -50,6 +60,16 @@ class Organization:
     default_assistant_id: int | None = None
     """Who speaks when a request's format names neither an assistant nor a caller number."""
     is_active: bool = True
+    discloses: bool = True
+    """Whether a conversation begins with the words that it is an artificial voice that speaks; ours, not a model's."""
+    disclosure_message: str | None = None
+    """Its own words for that, a template with ``organization`` and ``assistant``; None for the usual ones."""
+    opt_out_digit: str | None = OPT_OUT_DIGIT
+    """The key that puts a callee on the do-not-call list; None for none."""
+    retention_days: int = RETENTION_DAYS
+    """How long transcripts, summaries and analyses are kept."""
+    model_providers: frozenset[str] = frozenset()
+    """The providers of language models whose key is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +124,25 @@ class Assistant:
     llm_config: Mapping[str, Any] | None = None
     stt_config: Mapping[str, Any] | None = None
     tts_config: Mapping[str, Any] | None = None
+    silence_timeout_seconds: int = SILENCE_TIMEOUT_SECONDS
+    silence_prompts: int = SILENCE_PROMPTS
+    """How often a silent callee is asked whether somebody is there before the call is ended."""
+    silence_message: str | None = None
+    response_timeout_seconds: int = RESPONSE_TIMEOUT_SECONDS
+    """How long the model may take to its first word."""
+    fallback_message: str | None = None
+    on_failure: OnFailure = "end"
+    """What follows the fallback message when the model has failed."""
+    transfer_number: str | None = None
+    end_phrases: tuple[str, ...] = ()
+    """What the callee says to end the call."""
+    turns_max: int = TURNS_MAX
+    opt_out_message: str | None = None
+    on_machine: OnMachine = "continue"
+    voicemail_message: str | None = None
+    analysis_schema: Mapping[str, Any] | None = None
+    """The JSON schema of what is to be found out from the transcript."""
+    is_recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,13 @@ class Call:
     assistant_public_id: str | None = None
     configuration_json: str | None = None
     """``llm_config``, ``stt_config`` and ``tts_config`` of the assistant as this call has it."""
+    conversation_json: str | None = None
+    """``ConversationSettings`` of a call whose conversation we hold."""
+    socket_token: str | None = None
+    """What opens the conversation's WebSocket, once; gone when it has."""
+    recording_id: str | None = None
+    recording_url: str | None = None
+    """Where the carrier keeps the recording; its own credentials are needed to fetch it."""
     contact_id: int | None = None
     flow_id: int | None = None
     caller_number_reason: CallerNumberReason | None = None

@@ -167,9 +167,7 @@ def transcript(entries: Iterable[Entry]) -> tuple[Utterance, ...]:
                 is_cut = entry.turn in heard and last_of_turn[entry.turn] == index
                 text = heard[entry.turn] if is_cut else entry.text
                 if text:
-                    spoken.append(
-                        Utterance("assistant", text, entry.at, entry.source, is_cut, entry.first_token_ms)
-                    )
+                    spoken.append(Utterance("assistant", text, entry.at, entry.source, is_cut, entry.first_token_ms))
             case _:
                 pass
     return tuple(spoken)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-Engine = Literal["relay", "stream", "say", "agent"]
+Engine = Literal["conversation", "relay", "stream", "say", "agent"]
 
 
 @dataclass(frozen=True, slots=True)
 class Instructions:
     """What the carrier is told to do when the callee answers; rendered once, when the call is admitted.
 
-    ``relay`` hands the words to ConversationRelay at ``url`` (wss), ``stream`` hands the audio to the customer's own
+    ``conversation`` hands the words to our own WebSocket over ConversationRelay (its address is made when the carrier is
+    told), ``relay`` to the customer's server for ConversationRelay at ``url`` (wss), ``stream`` hands the audio to the customer's own
     media server at ``url`` (wss), ``say`` speaks ``welcome_message`` and ``goodbye_message`` and hangs up, ``agent``
     lets the carrier's own agent ``agent_id`` hold the conversation by ``prompt``.
     """
@@ -28,3 +29,8 @@ class Instructions:
     prompt: str | None = None
     """What the assistant is to do and how, with its placeholders filled."""
     agent_id: str | None = None
+    is_welcome_interruptible: bool = True
+    """False for a disclosure, which is spoken to its end whatever the callee says."""
+    stt_config: Mapping[str, Any] | None = None
+    tts_config: Mapping[str, Any] | None = None
+    """Speech recognition and voice as the customer configured them, for engines that leave both to the carrier."""

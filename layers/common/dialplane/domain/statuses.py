@@ -73,6 +73,13 @@ class EndedReason(StrEnum):
     CARRIER_FAILED = "carrier_failed"
     CARRIER_REJECTED = "carrier_rejected"
     NOT_PLACED = "not_placed"
+    ASSISTANT_ENDED = "assistant_ended"
+    """The assistant said goodbye; so on for the next ones: who ended the conversation, where we held it."""
+    OPT_OUT = "opt_out"
+    SILENCE = "silence"
+    TRANSFERRED = "transferred"
+    VOICEMAIL = "voicemail"
+    MODEL_FAILED = "model_failed"
 
 
 class CallerNumberReason(StrEnum):
