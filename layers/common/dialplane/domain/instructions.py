@@ -13,10 +13,11 @@ Engine = Literal["conversation", "relay", "stream", "say", "agent"]
 class Instructions:
     """What the carrier is told to do when the callee answers; rendered once, when the call is admitted.
 
-    ``conversation`` hands the words to our own WebSocket over ConversationRelay (its address is made when the carrier is
-    told), ``relay`` to the customer's server for ConversationRelay at ``url`` (wss), ``stream`` hands the audio to the customer's own
-    media server at ``url`` (wss), ``say`` speaks ``welcome_message`` and ``goodbye_message`` and hangs up, ``agent``
-    lets the carrier's own agent ``agent_id`` hold the conversation by ``prompt``.
+    ``conversation`` hands the words to our own WebSocket over ConversationRelay, whose address is made when the carrier
+    is told; ``relay`` hands them to the customer's server at ``url`` (wss) in the same frames, ``stream`` hands the
+    audio to the customer's own media server at ``url`` (wss), ``say`` speaks ``welcome_message`` and
+    ``goodbye_message`` and hangs up, ``agent`` lets the carrier's own agent ``agent_id`` hold the conversation by
+    ``prompt``.
     """
 
     engine: Engine
