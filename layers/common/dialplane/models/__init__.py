@@ -1,1 +1,1 @@
-"""Language models that hold conversations: a module for each kind, behind ``contract``."""
+"""Language models that hold conversations: a module for each kind, behind ``domain.language_model``."""

@@ -1,7 +1,6 @@
-"""What any language model is asked and how it answers. Types only; `registry` knows the models.
+"""What any language model is asked and how it answers. Types only; ``models.registry`` knows the models.
 
-A module ``models/<name>.py`` has ``open_model``. Nothing here knows of calls: what a model is told and what becomes of
-its answer belongs to ``usecases.converse``.
+Nothing here knows of calls: what a model is told and what becomes of its answer belongs to ``usecases.converse``.
 """
 
 from __future__ import annotations
