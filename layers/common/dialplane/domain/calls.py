@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
+from dialplane.domain.conversation_settings import EndReason
 from dialplane.domain.instructions import Instructions
 from dialplane.domain.money import charge_micros
 from dialplane.domain.statuses import AnsweredBy, CallerNumberReason, CallStatus, DialOutcome, EndedReason, Verdict
@@ -94,6 +95,8 @@ class Call:
     """``ConversationSettings`` of a call whose conversation we hold."""
     socket_token: str | None = None
     """What opens the conversation's WebSocket, once; gone when it has."""
+    conversation_end: EndReason | None = None
+    """Why we have ended the conversation; None where the callee hung up, or the time was over."""
     recording_id: str | None = None
     recording_url: str | None = None
     """Where the carrier keeps the recording; its own credentials are needed to fetch it."""
@@ -268,8 +271,20 @@ _ENDED_REASONS = {
 }
 
 
+_CONVERSATION_ENDS = {
+    EndReason.OPT_OUT: EndedReason.OPT_OUT,
+    EndReason.SILENCE: EndedReason.SILENCE,
+    EndReason.TRANSFER: EndedReason.TRANSFERRED,
+    EndReason.VOICEMAIL: EndedReason.VOICEMAIL,
+    EndReason.MODEL_FAILED: EndedReason.MODEL_FAILED,
+    EndReason.CONNECTION_LOST: EndedReason.CARRIER_FAILED,
+}
+
+
 def _ended_reason(call: Call) -> EndedReason:
     if call.status is CallStatus.COMPLETED:
+        if call.conversation_end is not None:
+            return _CONVERSATION_ENDS.get(call.conversation_end, EndedReason.ASSISTANT_ENDED)
         reached = (call.duration_seconds or 0) >= call.time_limit_seconds
         return EndedReason.TIME_LIMIT if reached else EndedReason.HANG_UP
     if call.sip_response_code == _SIP_DECLINE:

@@ -10,6 +10,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Literal
 
 OnFailure = Literal["end", "transfer"]
@@ -27,6 +28,22 @@ SILENCE_PROMPTS = 1
 RESPONSE_TIMEOUT_SECONDS = 6
 TURNS_MAX = 200
 RETENTION_DAYS = 90
+
+
+class EndReason(StrEnum):
+    """Why a conversation was ended by us; the callee's own hang-up has no word here."""
+
+    ASSISTANT = "assistant"
+    """The model has used its tool for it."""
+    END_PHRASE = "end_phrase"
+    OPT_OUT = "opt_out"
+    SILENCE = "silence"
+    TURN_LIMIT = "turn_limit"
+    MODEL_FAILED = "model_failed"
+    TRANSFER = "transfer"
+    VOICEMAIL = "voicemail"
+    COMMAND = "command"
+    CONNECTION_LOST = "connection_lost"
 
 
 @dataclass(frozen=True, slots=True)

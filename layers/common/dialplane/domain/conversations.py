@@ -8,13 +8,13 @@ words come from belongs to ``models``; how they travel to ``usecases.converse``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
-from dialplane.domain.conversation_settings import ConversationSettings
+from dialplane.domain.conversation_settings import ConversationSettings, EndReason
 
 
 class EntryKind(StrEnum):
@@ -48,22 +48,6 @@ class Source(StrEnum):
     VOICEMAIL = "voicemail"
 
 
-class EndReason(StrEnum):
-    """Why a conversation was ended by us; the callee's own hang-up has no word here."""
-
-    ASSISTANT = "assistant"
-    """The model has used its tool for it."""
-    END_PHRASE = "end_phrase"
-    OPT_OUT = "opt_out"
-    SILENCE = "silence"
-    TURN_LIMIT = "turn_limit"
-    MODEL_FAILED = "model_failed"
-    TRANSFER = "transfer"
-    VOICEMAIL = "voicemail"
-    COMMAND = "command"
-    CONNECTION_LOST = "connection_lost"
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of the record. ``turn`` says which turn the assistant's words, an interruption or a tool belong to."""
@@ -95,13 +79,18 @@ class Conversation:
     connections: int = 1
     carrier: str = ""
     carrier_account_id: str = ""
+    destination: str = ""
+    caller_number: str = ""
     carrier_call_id: str | None = None
     session_id: str | None = None
+    disconnected_at: datetime | None = None
+    """Since when no WebSocket is open."""
     turn: int = 0
     owed_since: datetime | None = None
     """Since when the callee waits for an answer that nobody has finished."""
     entries: tuple[Entry, ...] = ()
-    seen_message_ids: frozenset[str] = frozenset()
+    marks: frozenset[str] = frozenset()
+    """What was taken in or written once already, by name: frames, turns, commands."""
     speech_ends_at: datetime | None = None
     """When all that was sent will have been spoken, by estimate."""
     last_heard_at: datetime | None = None
@@ -208,6 +197,8 @@ class Due(StrEnum):
     END_FOR_SILENCE = "end_for_silence"
     APOLOGIZE = "apologize"
     """An answer is overdue: whoever was to give it is gone."""
+    HANG_UP = "hang_up"
+    """The connection is lost and did not come back: nobody hears us, so the carrier has to end the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,15 +213,26 @@ OVERDUE = timedelta(seconds=27)
 """An answer that is owed for so long is not being prepared any more: a function lives 26 seconds at most."""
 
 
+RECONNECT_WINDOW = timedelta(seconds=15)
+"""How long a carrier may take to open another WebSocket after it has lost one."""
+
+
 def look(conversation: Conversation, *, now: datetime) -> Look:
     """What is due of a conversation now; ``again_at`` is when something may be due next, if nobody says anything."""
     if not conversation.is_open:
         return Look(Due.NOTHING)
+    if conversation.disconnected_at is not None:
+        lost_at = conversation.disconnected_at + RECONNECT_WINDOW
+        return Look(Due.HANG_UP) if now >= lost_at else Look(Due.LATER, lost_at)
     if conversation.ends_at is not None:
         return Look(Due.END) if now >= conversation.ends_at else Look(Due.LATER, conversation.ends_at)
     if conversation.owed_since is not None:
         overdue_at = conversation.owed_since + OVERDUE
         return Look(Due.APOLOGIZE) if now >= overdue_at else Look(Due.LATER, overdue_at)
+    return _look_at_silence(conversation, now)
+
+
+def _look_at_silence(conversation: Conversation, now: datetime) -> Look:
     silent_at = silence_begins(conversation) + timedelta(seconds=conversation.settings.silence_timeout_seconds)
     if now < silent_at:
         return Look(Due.LATER, silent_at)
@@ -253,6 +255,22 @@ def ends_call(text: str, phrases: Sequence[str]) -> bool:
 
 def _words(text: str) -> str:
     return " ".join(re.findall(r"[^\W_]+", text.casefold().replace("'", "").replace("’", "")))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One write to a conversation that is still open. It is made once: ``mark`` names it for ever.
+
+    ``values`` are fields of ``Conversation`` by name; None takes a field away. ``connection_id`` and ``turn`` are
+    conditions: the frame's own connection must still be the call's, the turn still the latest.
+    """
+
+    mark: str
+    entries: tuple[Entry, ...] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+    takes_turn: bool = False
+    connection_id: str | None = None
+    turn: int | None = None
 
 
 def callee_turns(entries: Iterable[Entry]) -> int:

@@ -109,6 +109,6 @@ def _typed(hint: Any, value: Any) -> Any:
     if typing.get_origin(hint) is tuple:
         return tuple(value)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        hints = _hints(hint)  # type: ignore[arg-type] # every class is hashable
+        hints = _hints(hint)
         return hint(**{name: _typed(hints[name], entry) for name, entry in value.items() if name in hints})
     return value

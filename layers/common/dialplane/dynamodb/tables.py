@@ -82,6 +82,7 @@ def call_key(organization_id: str, call_id: str, entity: str = "CALL") -> Key:
 
 EVENT_PREFIX = "EVENT#"
 COMMAND_PREFIX = "COMMAND#"
+CONVERSATION = "CONVERSATION"
 
 
 def idempotency_key(organization_id: str, scope_sha256: str) -> Key:
