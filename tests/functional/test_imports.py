@@ -84,7 +84,7 @@ FORBIDDEN_FOR_WEBHOOKS = (
 # call. A new one is a decision: it makes each first answer later.
 STATUS_WEBHOOK_MODULES = """
     dialplane
-    dialplane.aws dialplane.aws.client dialplane.aws.retries dialplane.aws.sigv4
+    dialplane.aws dialplane.aws.client dialplane.aws.retries dialplane.aws.sigv4 dialplane.aws.transport
     dialplane.carriers dialplane.carriers.contract dialplane.carriers.registry
     dialplane.carriers.twilio dialplane.carriers.twilio.fields dialplane.carriers.twilio.webhooks
     dialplane.domain dialplane.domain.errors dialplane.domain.money dialplane.domain.times
@@ -104,7 +104,7 @@ TWIML_ONLY_MODULES = """
 """
 CREATE_CALL_MODULES = """
     dialplane
-    dialplane.aws dialplane.aws.client dialplane.aws.retries dialplane.aws.sigv4
+    dialplane.aws dialplane.aws.client dialplane.aws.retries dialplane.aws.sigv4 dialplane.aws.transport
     dialplane.carriers dialplane.carriers.contract dialplane.carriers.http dialplane.carriers.registry
     dialplane.carriers.twilio dialplane.carriers.twilio.api dialplane.carriers.twilio.events
     dialplane.carriers.twilio.fields

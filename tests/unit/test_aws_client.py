@@ -153,7 +153,7 @@ def test_no_try_starts_after_the_budget(server: ScriptedServer, make_client: Cal
 
 
 def test_a_reply_that_never_comes_leaves_time_for_a_second_try(make_client: Callable[..., HttpAwsClient]) -> None:
-    assert 2 * make_client()._read_timeout_seconds < RetryPolicy().budget_seconds
+    assert 2 * make_client()._transport.read_timeout_seconds < RetryPolicy().budget_seconds
 
 
 @pytest.mark.parametrize(
@@ -279,8 +279,10 @@ def test_proxy_page_is_reported_by_its_status(
 )
 def test_default_endpoint_is_the_regional_one(region: str, service: str, host: str) -> None:
     environ = {"AWS_REGION": region, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": ""}
-    endpoint, path, headers = HttpAwsClient(environ=environ)._signed(service, "Any", b"{}")
-    assert (endpoint.geturl(), path, headers["Host"]) == (f"https://{host}", "/", host)
+    client = HttpAwsClient(environ=environ)
+    request = client._request(service, "Any", b"{}")
+    assert (request.endpoint.geturl(), request.path) == (f"https://{host}", "/")
+    assert client._transport.signed_headers(request)["Host"] == host
 
 
 def test_endpoint_of_one_service_wins_over_the_endpoint_of_all() -> None:
@@ -292,8 +294,8 @@ def test_endpoint_of_one_service_wins_over_the_endpoint_of_all() -> None:
         "AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://127.0.0.1:2",
     }
     client = HttpAwsClient(environ=environ)
-    assert client._signed("secretsmanager", "Any", b"")[0].port == 2
-    assert client._signed("dynamodb", "Any", b"")[0].port == 1
+    assert client._request("secretsmanager", "Any", b"").endpoint.port == 2
+    assert client._request("dynamodb", "Any", b"").endpoint.port == 1
 
 
 def test_client_loads_nothing_heavy() -> None:

@@ -55,13 +55,15 @@ def test_signature_equals_botocores(
         "AWS_SESSION_TOKEN": token or "",
         "AWS_ENDPOINT_URL": endpoint,
     }
-    url, path, ours = HttpAwsClient(environ=environ, clock=at.timestamp)._signed(service, operation, body)
+    client = HttpAwsClient(environ=environ, clock=at.timestamp)
+    request = client._request(service, operation, body)
+    url, ours = request.endpoint, client._transport.signed_headers(request)
 
     sent = {name: ours[name] for name in ("Content-Type", "X-Amz-Target")}
-    request = AWSRequest("POST", f"{url.scheme}://{url.netloc}{path}", headers=sent, data=body)
+    theirs = AWSRequest("POST", f"{url.scheme}://{url.netloc}{request.path}", headers=sent, data=body)
     with patch("botocore.auth.get_current_datetime", return_value=at.replace(tzinfo=None)):
-        SigV4Auth(Credentials(key_id, secret, token), SIGNING_NAMES[service], region).add_auth(request)
+        SigV4Auth(Credentials(key_id, secret, token), SIGNING_NAMES[service], region).add_auth(theirs)
 
-    assert ours["Authorization"] == request.headers["Authorization"]
-    assert ours["X-Amz-Date"] == request.headers["X-Amz-Date"]
-    assert ours.get("X-Amz-Security-Token") == request.headers.get("X-Amz-Security-Token")
+    assert ours["Authorization"] == theirs.headers["Authorization"]
+    assert ours["X-Amz-Date"] == theirs.headers["X-Amz-Date"]
+    assert ours.get("X-Amz-Security-Token") == theirs.headers.get("X-Amz-Security-Token")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.tls import make_server_tls
-from dialplane.aws import client as aws_client
+from dialplane.aws import transport
 from dialplane.aws.client import AwsError, HttpAwsClient
 from dialplane.tls import _AMAZON_ROOTS, amazon_context, default_context
 
@@ -76,14 +76,14 @@ def test_certificates_and_host_names_are_verified(context: ssl.SSLContext) -> No
 def test_a_host_of_amazon_with_another_root_is_tried_again_with_the_whole_store(
     endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aws_client, "_AMAZON_DOMAINS", ("127.0.0.1",))
+    monkeypatch.setattr(transport, "_AMAZON_DOMAINS", ("127.0.0.1",))
     client = _client(endpoint)
     assert client.call("dynamodb", "GetItem", {}) == {}
     assert client.requests_sent == 1  # the first try ended in the handshake
 
 
 def test_a_host_that_nobody_believes_is_never_sent_anything(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aws_client, "_AMAZON_DOMAINS", ("127.0.0.1",))
+    monkeypatch.setattr(transport, "_AMAZON_DOMAINS", ("127.0.0.1",))
     monkeypatch.delenv("SSL_CERT_FILE")
     default_context.cache_clear()
     client = _client(endpoint)

@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 for one shape of request: POST to a path without a query string, body held in memory.
+"""AWS Signature Version 4 for one shape of request: to a path without a query string, body held in memory.
 
 No I/O, no environment, no retries belong here. Specification:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 from functools import lru_cache
+from urllib.parse import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ def sign_headers(
     headers: dict[str, str],
     body: bytes,
     *,
+    method: str = "POST",
     path: str,
     credentials: Credentials,
     region: str,
@@ -34,7 +36,7 @@ def sign_headers(
     """Return ``headers`` with X-Amz-Date, X-Amz-Security-Token (when there is one) and Authorization added.
 
     ``headers`` must hold Host; every one of them is signed. ``timestamp`` is ``YYYYMMDDTHHMMSSZ``.
-    ``path`` must be plain: the letters, digits and ``-._~/`` that need no encoding.
+    ``path`` is as it is sent; the signature is over the path encoded once more, as every service but S3 wants it.
     """
     signed = {**headers, "X-Amz-Date": timestamp}
     if credentials.session_token:
@@ -42,7 +44,10 @@ def sign_headers(
     by_name = sorted((name.lower(), " ".join(value.split())) for name, value in signed.items())
     names = ";".join(name for name, _ in by_name)
     canonical_headers = "".join(f"{name}:{value}\n" for name, value in by_name)
-    canonical_request = f"POST\n{path}\n\n{canonical_headers}\n{names}\n{hashlib.sha256(body).hexdigest()}"
+    canonical_path = quote(path, safe="/~")
+    canonical_request = (
+        f"{method}\n{canonical_path}\n\n{canonical_headers}\n{names}\n{hashlib.sha256(body).hexdigest()}"
+    )
 
     date = timestamp[:8]
     scope = f"{date}/{region}/{signing_name}/aws4_request"
