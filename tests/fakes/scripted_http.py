@@ -84,7 +84,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_PUT = do_POST  # noqa: N815 - http.server finds methods by these names
+    do_GET = do_PUT = do_DELETE = do_POST  # noqa: N815 - http.server finds methods by these names
 
     def log_message(self, *_: object) -> None:
         """Keep the test output clean."""
