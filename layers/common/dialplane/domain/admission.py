@@ -25,6 +25,8 @@ from dialplane.domain.accounts import (
 )
 from dialplane.domain.assistants import check_assistant, with_changes
 from dialplane.domain.calls import DIAL_WINDOW, QUEUE_WINDOW, Call
+from dialplane.domain.conversation_planning import check_conversation, names_model, settings_of
+from dialplane.domain.conversation_settings import ConversationSettings
 from dialplane.domain.errors import (
     ActiveCallsLimitReached,
     AssistantForeign,
@@ -130,6 +132,9 @@ class Plan:
     caller_number: CallerNumber | None = None
     caller_number_reason: CallerNumberReason | None = None
     instructions: Instructions | None = None
+    conversation: ConversationSettings | None = None
+    first_message: str | None = None
+    """What the assistant says first, after whatever the platform has to say."""
     agenda: str | None = None
     hold: Money | None = None
 
@@ -185,7 +190,7 @@ def number_choice_of(command: InitiateCall, facts: Facts) -> NumberChoice:
     assistant = resolution_of(command, facts, None).assistant
     if not command.uses_pool:
         return NumberChoice(assistant.caller_number if assistant is not None else None, CallerNumberReason.ASSISTANT)
-    engine = with_changes(assistant, command.override).engine if assistant is not None else None
+    engine = _as_asked(assistant, command).engine if assistant is not None else None
     return choose(
         facts.pool or (),
         command.destination,
@@ -247,7 +252,15 @@ def _check_assistant(command: InitiateCall, facts: Facts, organization: Organiza
         if plan.caller_number is None:
             return None
         raise AssistantNotFound(f"No assistant found for phone number {plan.caller_number.number}")
-    return replace(plan, assistant=with_changes(assistant, command.override))
+    return replace(plan, assistant=_as_asked(assistant, command))
+
+
+def _as_asked(assistant: Assistant, command: InitiateCall) -> Assistant:
+    """The assistant as this call has it. Who names a model for one that only says a sentence wants it to converse."""
+    changed = with_changes(assistant, command.override)
+    if changed.engine == "say" and "engine" not in command.override and names_model(command.override.get("llm_config")):
+        return replace(changed, engine="conversation")
+    return changed
 
 
 def _check_configuration(command: InitiateCall, facts: Facts, organization: Organization, plan: Plan) -> Plan | None:
@@ -264,6 +277,8 @@ def _check_configuration(command: InitiateCall, facts: Facts, organization: Orga
             "agent talks is set where it lives.",
             param="max_duration_seconds",
         )
+    if assistant.engine == "conversation":
+        check_conversation(assistant, organization)
     if number is None:
         return plan
     engines = facts.engines.get(number.carrier, ())
@@ -284,27 +299,46 @@ def _check_texts(command: InitiateCall, facts: Facts, organization: Organization
         return None
     welcome = command.welcome_message if command.welcome_message is not None else assistant.welcome_message
     agenda = command.agenda if command.agenda is not None else assistant.agenda
-    goodbye = assistant.goodbye_message
-    spoken_welcome = render(welcome, command.variables, field="welcome_message")
-    prompt = assistant.prompt
+    first_message = render(welcome, command.variables, field="welcome_message")
     # An agent of the carrier's has a greeting of its own.
-    if not spoken_welcome.strip() and assistant.engine != "agent":
+    if not first_message.strip() and assistant.engine != "agent":
         raise TemplateInvalid(
             "welcome_message is empty when filled: the callee would hear nothing.", field="welcome_message"
         )
-    return replace(
+    plan = replace(
         plan,
-        instructions=Instructions(
-            engine=assistant.engine,
-            url=assistant.engine_url,
-            welcome_message=spoken_welcome,
-            goodbye_message=render(goodbye, command.variables, field="goodbye_message") if goodbye else None,
-            voice=assistant.voice,
-            language=assistant.language,
-            prompt=render(prompt, command.variables, field="prompt", length_max=PROMPT_LENGTH_MAX) if prompt else None,
-            agent_id=assistant.agent_id if assistant.engine == "agent" else None,
-        ),
+        first_message=first_message,
         agenda=render(agenda, command.variables, field="agenda") if agenda is not None else None,
+    )
+    if assistant.engine != "conversation":
+        return replace(plan, instructions=_instructions(assistant, first_message, command.variables))
+    settings = settings_of(
+        assistant, organization, first_message=first_message, agenda=agenda, variables=command.variables
+    )
+    instructions = Instructions(
+        engine="conversation",
+        welcome_message=settings.disclosure or first_message,
+        is_welcome_interruptible=settings.disclosure is None,
+        voice=assistant.voice,
+        language=assistant.language,
+        stt_config=assistant.stt_config,
+        tts_config=assistant.tts_config,
+    )
+    return replace(plan, conversation=settings, instructions=instructions)
+
+
+def _instructions(assistant: Assistant, first_message: str, variables: Variables) -> Instructions:
+    """What the carrier is told where it speaks itself, or connects with somebody else's server."""
+    goodbye, prompt = assistant.goodbye_message, assistant.prompt
+    return Instructions(
+        engine=assistant.engine,
+        url=assistant.engine_url,
+        welcome_message=first_message,
+        goodbye_message=render(goodbye, variables, field="goodbye_message") if goodbye else None,
+        voice=assistant.voice,
+        language=assistant.language,
+        prompt=render(prompt, variables, field="prompt", length_max=PROMPT_LENGTH_MAX) if prompt else None,
+        agent_id=assistant.agent_id if assistant.engine == "agent" else None,
     )
 
 
@@ -387,9 +421,13 @@ def admit(
     *,
     call_id: str,
     now: datetime,
+    socket_token: str | None = None,
     is_dial_queued: bool = False,
 ) -> Call:
-    """The call that a decision without refusal leads to, not yet committed."""
+    """The call that a decision without refusal leads to, not yet committed.
+
+    ``socket_token`` is what will open its conversation, if it has one.
+    """
     dial_deadline = now + (QUEUE_WINDOW if is_dial_queued else DIAL_WINDOW)
     plan, organization, key = decision.plan, facts.organization, facts.key
     assert plan.assistant is not None
@@ -400,6 +438,7 @@ def admit(
     assert key is not None
     flow = plan.resolution.flow if plan.resolution is not None else None
     account = facts.carrier_accounts.get(plan.caller_number.carrier_account_id)
+    conversation = plan.conversation
     parameters = {"call_id": call_id} | ({"flow_id": str(flow.id)} if flow is not None else {})
     return Call(
         id=call_id,
@@ -411,6 +450,8 @@ def admit(
         assistant_name=plan.assistant.name,
         assistant_public_id=plan.assistant.public_id,
         configuration_json=_configuration_json(plan.assistant),
+        conversation_json=conversation.to_json() if conversation is not None else None,
+        socket_token=socket_token if conversation is not None else None,
         contact_id=command.contact_id,
         flow_id=flow.id if flow is not None else None,
         caller_number=plan.caller_number.number,
@@ -426,7 +467,7 @@ def admit(
         is_dial_queued=is_dial_queued,
         ring_timeout_seconds=plan.assistant.ring_timeout_seconds,
         time_limit_seconds=plan.assistant.max_duration_seconds,
-        machine_detection=plan.assistant.machine_detection,
+        machine_detection=plan.assistant.machine_detection or _minds_machines(conversation),
         instructions=replace(plan.instructions, parameters=parameters),
         agenda=plan.agenda,
         variables_json=json.dumps(command.variables, ensure_ascii=False, separators=(",", ":")),
@@ -437,6 +478,11 @@ def admit(
         gates=tuple(result.gate for result in decision.gates),
         next_check_at=dial_deadline,
     )
+
+
+def _minds_machines(conversation: ConversationSettings | None) -> bool:
+    """Whether a conversation does something about answering machines, which the carrier then has to detect."""
+    return conversation is not None and conversation.on_machine != "continue"
 
 
 def _configuration_json(assistant: Assistant) -> str | None:

@@ -35,7 +35,7 @@ from dialplane.domain.errors import (
     SetupMissing,
 )
 from dialplane.domain.idempotency import IdempotencyKey, IdempotencyRecord
-from dialplane.domain.ids import new_id
+from dialplane.domain.ids import new_id, new_socket_token
 from dialplane.domain.phone_numbers import mask
 from dialplane.domain.statuses import CallStatus, DialOutcome
 from dialplane.usecases.dial_call import Carrier, DialCallUseCase, dial_refusal
@@ -117,7 +117,15 @@ class InitiateCallUseCase:
         carrier = self._open_carrier(command, number)
         self._check_pace(facts.carrier_accounts.get(number.carrier_account_id))
         is_queued = not waits_for_carrier
-        call = admit(command, facts, decision, call_id=new_id("call"), now=self.now(), is_dial_queued=is_queued)
+        call = admit(
+            command,
+            facts,
+            decision,
+            call_id=new_id("call"),
+            now=self.now(),
+            socket_token=new_socket_token(),
+            is_dial_queued=is_queued,
+        )
         earlier = self.admissions.commit(call, facts, command.idempotency_key)
         if earlier is not None:
             # Nothing of this call was written, so nothing of it may go on, whatever the clock says of that record.
