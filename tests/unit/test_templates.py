@@ -19,6 +19,7 @@ from dialplane.domain.templates import (
     check_text,
     check_variables,
     render,
+    render_references,
 )
 
 VARIABLES: dict[str, Any] = {
@@ -181,6 +182,44 @@ def test_a_default_is_text_and_never_a_template(value: str) -> None:
     if "}}" in value or value.endswith("}"):
         return
     assert render(template, VARIABLES, field="agenda") == value.replace('"', "")
+
+
+# ---- references, for texts that instruct a model ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("no placeholder", "no placeholder"),
+        ("Ask {{ name }} for {{customer.name}}.", "Ask [name] for [customer.name]."),
+        ("{{zero}}{{no}}{{empty}}", "[zero][no][empty]"),
+        ('{{ name | default: "there" }}', "[name]"),
+        ('{{ gone | default: "there" }}', "there"),
+        ('{{ nothing | default: "" }}', ""),
+        ('{{ customer | default: "them" }}', "them"),
+        ("{{trap}} {{half}}", "[trap] [half]"),
+    ],
+)
+def test_a_reference_is_the_name_of_a_value_and_never_the_value(template: str, expected: str) -> None:
+    assert render_references(template, VARIABLES, field="prompt") == expected
+
+
+@given(values=st.lists(st.text(max_size=30), min_size=1, max_size=5))
+def test_no_value_changes_a_text_of_references(values: list[str]) -> None:
+    template = " ".join(f"{{{{ v{number} }}}}" for number in range(len(values)))
+    expected = " ".join(f"[v{number}]" for number in range(len(values)))
+    variables = {f"v{number}": value for number, value in enumerate(values)}
+    assert render_references(template, variables, field="prompt") == expected
+
+
+def test_references_need_their_values_as_texts_do() -> None:
+    with pytest.raises(VariablesMissing) as caught:
+        render_references("{{b}} {{name}} {{customer}}", VARIABLES, field="prompt")
+    assert caught.value.names == ("b", "customer")
+    with pytest.raises(TemplateInvalid, match="prompt has a placeholder at character 3"):
+        render_references("a {{ 7*7 }}", VARIABLES, field="prompt")
+    with pytest.raises(TemplateInvalid, match="prompt has 6 characters"):
+        render_references("{{name}}", VARIABLES, field="prompt", length_max=5)
 
 
 # ---- texts and variables before they are used -----------------------------------------------------------------------

@@ -8,7 +8,7 @@ code: a value is put in as it is and never read as a template again. Choosing wh
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from dialplane.domain.errors import TemplateInvalid, ValueInvalid, VariablesMissing
 
@@ -40,6 +40,33 @@ def render(template: str, variables: Variables, *, field: str, length_max: int =
     Raises VariablesMissing with every name that has neither a value nor a default, and TemplateInvalid when a
     placeholder is malformed or the filled text is longer than ``length_max``.
     """
+    return _filled(template, variables, _spoken, field=field, length_max=length_max)
+
+
+def render_references(template: str, variables: Variables, *, field: str, length_max: int = TEXT_LENGTH_MAX) -> str:
+    """Fill the placeholders of a text that instructs a model: never with a value, which others wrote, but its name.
+
+    ``{{ customer.name }}`` becomes ``[customer.name]``, or its default when there is no such value. Raises what
+    ``render`` raises.
+    """
+    return _filled(template, variables, _reference, field=field, length_max=length_max)
+
+
+_Fill = Callable[["Scalar", str], str]
+"""value, its path -> what stands in its place"""
+
+
+def _spoken(value: Scalar, path: str) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _reference(value: Scalar, path: str) -> str:
+    return f"[{path}]"
+
+
+def _filled(template: str, variables: Variables, fill: _Fill, *, field: str, length_max: int) -> str:
     parts: list[str] = []
     missing: list[str] = []
     position = 0
@@ -53,11 +80,14 @@ def render(template: str, variables: Variables, *, field: str, length_max: int =
                 field=field,
             )
         parts.append(template[position:start])
-        value = _value(variables, match)
-        if value is None:
-            missing.append(match["path"])
+        value = _value(variables, match["path"])
+        default = match["double"] if match["double"] is not None else match["single"]
+        if value is not None:
+            parts.append(fill(value, match["path"]))
+        elif default is not None:
+            parts.append(default)
         else:
-            parts.append(value)
+            missing.append(match["path"])
         position = end + 2
     if missing:
         raise VariablesMissing(list(dict.fromkeys(missing)))
@@ -70,16 +100,12 @@ def render(template: str, variables: Variables, *, field: str, length_max: int =
     return text
 
 
-def _value(variables: Variables, match: re.Match[str]) -> str | None:
+def _value(variables: Variables, path: str) -> Scalar | None:
     found: Scalar | Variables | None = variables
-    for name in match["path"].split("."):
+    for name in path.split("."):
         found = found.get(name) if isinstance(found, Mapping) else None
     # An object is nothing that can be spoken: for a text it is as absent as null.
-    if found is None or isinstance(found, Mapping):
-        return match["double"] if match["double"] is not None else match["single"]
-    if isinstance(found, bool):
-        return "true" if found else "false"
-    return str(found)
+    return None if isinstance(found, Mapping) else found
 
 
 def check_text(text: str, *, field: str, length_max: int = TEMPLATE_LENGTH_MAX) -> None:
