@@ -111,7 +111,8 @@ CREATE_CALL_MODULES = """
     dialplane.dialects dialplane.dialects.bodies dialplane.dialects.burki dialplane.dialects.burki.answers
     dialplane.dialects.burki.requests dialplane.dialects.contract dialplane.dialects.registry
     dialplane.domain dialplane.domain.accounts dialplane.domain.admission dialplane.domain.assistants
-    dialplane.domain.calls dialplane.domain.carrier dialplane.domain.errors dialplane.domain.idempotency
+    dialplane.domain.calls dialplane.domain.carrier dialplane.domain.conversation_planning
+    dialplane.domain.conversation_settings dialplane.domain.errors dialplane.domain.idempotency
     dialplane.domain.ids dialplane.domain.instructions dialplane.domain.money dialplane.domain.number_pool
     dialplane.domain.phone_numbers dialplane.domain.resolution dialplane.domain.statuses dialplane.domain.templates
     dialplane.domain.times dialplane.domain.wallets
