@@ -144,9 +144,9 @@ class ConversationStore:
         summary: str | None,
         analysis_json: str | None,
         at: datetime,
-        expires_at: int,
     ) -> None:
-        """Keep what was found out of a conversation that is over, and how long all of it may be kept."""
+        """Keep what was found out of a conversation that is over, for as long as it may be kept."""
+        expires_at = retention_end(conversation.ended_at or at, conversation.settings.retention_days)
         values = {"analyzed_at": at, "expires_at": expires_at, "summary": summary, "analysis_json": analysis_json}
         given = {name: value for name, value in values.items() if value is not None}
         sets = [f"{name} = :{name}" for name in given]
