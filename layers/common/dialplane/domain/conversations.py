@@ -8,7 +8,7 @@ words come from belongs to ``models``; how they travel to ``usecases.converse``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -136,8 +136,8 @@ class Utterance:
     first_token_ms: int | None = None
 
 
-def transcript(entries: Iterable[Entry]) -> tuple[Utterance, ...]:
-    """What was said and heard, in order. Words that an interruption has cut end where the callee stopped hearing them.
+def as_heard(entries: Iterable[Entry]) -> Iterator[tuple[Entry, str, bool]]:
+    """Every entry in order with its text as the other side has heard it, and whether an interruption has cut it.
 
     An interruption names the turn whose words it has cut; it may stand before them in the record, because who was
     still sending them had not heard of it.
@@ -145,18 +145,22 @@ def transcript(entries: Iterable[Entry]) -> tuple[Utterance, ...]:
     entries = tuple(entries)
     heard = {entry.turn: entry.text for entry in entries if entry.kind is EntryKind.INTERRUPTION}
     last_of_turn = {entry.turn: index for index, entry in enumerate(entries) if entry.kind is EntryKind.ASSISTANT}
-    spoken: list[Utterance] = []
     for index, entry in enumerate(entries):
+        is_words = entry.kind is EntryKind.ASSISTANT
+        is_cut = is_words and entry.turn in heard and last_of_turn[entry.turn] == index
+        pressed = f"[pressed {entry.text}]" if entry.kind is EntryKind.DIGITS else entry.text
+        yield entry, heard[entry.turn] if is_cut else pressed, is_cut
+
+
+def transcript(entries: Iterable[Entry]) -> tuple[Utterance, ...]:
+    """What was said and heard, in order. Words that an interruption has cut end where the callee stopped listening."""
+    spoken: list[Utterance] = []
+    for entry, text, is_cut in as_heard(entries):
         match entry.kind:
-            case EntryKind.CALLEE:
-                spoken.append(Utterance("callee", entry.text, entry.at))
-            case EntryKind.DIGITS:
-                spoken.append(Utterance("callee", f"[pressed {entry.text}]", entry.at))
-            case EntryKind.ASSISTANT:
-                is_cut = entry.turn in heard and last_of_turn[entry.turn] == index
-                text = heard[entry.turn] if is_cut else entry.text
-                if text:
-                    spoken.append(Utterance("assistant", text, entry.at, entry.source, is_cut, entry.first_token_ms))
+            case EntryKind.CALLEE | EntryKind.DIGITS:
+                spoken.append(Utterance("callee", text, entry.at))
+            case EntryKind.ASSISTANT if text:
+                spoken.append(Utterance("assistant", text, entry.at, entry.source, is_cut, entry.first_token_ms))
             case _:
                 pass
     return tuple(spoken)
