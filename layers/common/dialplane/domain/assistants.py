@@ -11,6 +11,7 @@ from typing import Any
 
 from dialplane.domain.accounts import Assistant
 from dialplane.domain.errors import ConfigurationInvalid, ValueInvalid
+from dialplane.domain.llm_config import check_llm_config
 from dialplane.domain.phone_numbers import PhoneNumber
 from dialplane.domain.templates import PROMPT_LENGTH_MAX, check_text
 
@@ -97,9 +98,14 @@ def _check_engine(assistant: Assistant) -> None:
 
 
 def check_configuration(assistant: Assistant) -> None:
-    """Raise ConfigurationInvalid when the parts of a configuration contradict one another."""
+    """Raise ConfigurationInvalid when the parts of a configuration contradict one another.
+
+    What is in them is judged only for conversations of ours; who else reads them knows what they may be.
+    """
     if assistant.llm_config is None:
         return
+    if assistant.engine == "conversation":
+        check_llm_config(assistant.llm_config)
     provider = assistant.llm_config.get("provider")
     if provider is None:  # messages alone, for whichever model the assistant has
         return

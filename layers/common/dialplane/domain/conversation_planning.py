@@ -12,12 +12,8 @@ from dialplane.domain.accounts import Assistant, Organization
 from dialplane.domain.assistants import is_realtime
 from dialplane.domain.conversation_settings import DISCLOSURE, RECORDING_DISCLOSURE, ConversationSettings
 from dialplane.domain.errors import ConfigurationInvalid
+from dialplane.domain.language_model import PROVIDERS, PROVIDERS_WITH_KEY
 from dialplane.domain.templates import PROMPT_LENGTH_MAX, Variables, render
-
-PROVIDERS_WITH_KEY = frozenset({"openai", "mistral", "xai"})
-"""Providers that are asked with a key of the organization's own."""
-PROVIDERS = PROVIDERS_WITH_KEY | {"scripted", "bedrock"}
-"""Providers of the language models that hold conversations."""
 
 # Said as the assistant has them; where it has none the settings have the platform's own words, or nothing is said.
 _TEXTS = ("goodbye_message", "voicemail_message", "silence_message", "fallback_message", "opt_out_message")

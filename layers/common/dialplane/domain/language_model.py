@@ -1,4 +1,4 @@
-"""What any language model is asked and how it answers. Types only; ``models.registry`` knows the models.
+"""What any language model is asked and how it answers. Names and types; ``models.registry`` knows the models.
 
 Nothing here knows of calls: what a model is told and what becomes of its answer belongs to ``usecases.converse``.
 """
@@ -8,6 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
+
+PROVIDERS_WITH_KEY = frozenset({"openai", "mistral", "xai"})
+"""Providers that are asked with a key of the organization's own."""
+PROVIDERS = PROVIDERS_WITH_KEY | {"scripted", "bedrock"}
+"""Providers of the language models that hold conversations."""
+TEXT_LENGTH_MAX = 16_384
+"""How many characters of an answer are read; and of each tool's arguments."""
+TOOL_CALLS_MAX = 64
+"""How many tools an answer may want used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,11 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """What a model is asked. Times are seconds; whoever is slower has failed."""
+    """What a model is asked. Times are seconds from the first piece asked for; whoever is slower has failed.
+
+    ``first_token_seconds`` is also the longest silence between two tokens. ``model`` and ``temperature`` win over those
+    of the configuration that the model was opened with.
+    """
 
     system: str
     messages: Sequence[Message]
@@ -66,7 +79,8 @@ class LanguageModel(Protocol):
     """Answers requests. Safe to share between threads."""
 
     def stream(self, request: ModelRequest) -> Iterator[str | ToolCall]:
-        """The answer as it comes: pieces of text in order, and the tools that the model wants used, each complete.
+        """The answer as it comes: pieces of text in order, then the tools that the model wants used, each complete.
 
-        Nothing at all is a model that has answered nothing. Raises ModelFailed; at most 16,384 characters are given.
+        Nothing at all is a model that has answered nothing; what is longer than TEXT_LENGTH_MAX is cut off. Closing
+        the iterator hangs up. Raises ModelFailed, which may come after pieces were given.
         """
