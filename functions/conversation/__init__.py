@@ -1,0 +1,1 @@
+"""What carriers fetch when the callee answers."""
