@@ -15,6 +15,7 @@ from dialplane.aws.client import AwsClient, AwsError, HttpAwsClient
 from dialplane.carriers.registry import TRAITS, events_of, open_carrier
 from dialplane.domain.calls import Call
 from dialplane.domain.errors import CarrierUnavailable
+from dialplane.domain.statuses import CallStatus
 from dialplane.dynamodb.answers import AnswerStore
 from dialplane.dynamodb.calls import CallStore
 from dialplane.runtime import clock
@@ -38,7 +39,13 @@ def build(
         start = {
             "stateMachineArn": state_machine_arn,
             "name": call.id,
-            "input": json.dumps({"organization_id": call.organization_id, "call_id": call.id}),
+            "input": json.dumps(
+                {
+                    "organization_id": call.organization_id,
+                    "call_id": call.id,
+                    "has_conversation": _may_have_conversation(call),
+                }
+            ),
         }
         try:
             client.call("stepfunctions", "StartExecution", start)
@@ -71,6 +78,12 @@ def build(
         check_interval=check_interval,
         follow_up=follow_up,
     )
+
+
+def _may_have_conversation(call: Call) -> bool:
+    """Whether somebody may have talked with us: it decides if a completion goes on to sum up what was said."""
+    was_answered = call.answered_at is not None or call.status is CallStatus.COMPLETED
+    return call.conversation_json is not None and was_answered
 
 
 def apply_record(record: SQSRecord, use_case: ApplyCarrierEventUseCase) -> str:

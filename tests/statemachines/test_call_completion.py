@@ -72,6 +72,17 @@ def test_errors_are_retried_and_never_told_apart_by_name(definition: dict[str, A
             assert rule["ErrorEquals"] == ["States.ALL"]
 
 
+def test_what_an_execution_may_have_been_started_without_is_looked_for_before_it_is_read(
+    definition: dict[str, Any],
+) -> None:
+    """On AWS a choice that reads what is not there fails the execution; moto goes on to the next one."""
+    optional = {"$.has_conversation"}
+    for choice in definition["States"]["ReadOutcome"]["Choices"]:
+        read = [rule for rule in choice.get("And", []) if rule.get("Variable") in optional]
+        assert [rule.get("IsPresent") for rule in read] in ([], [True, None])
+    assert json.dumps(definition).count("$.has_conversation") == 2
+
+
 def test_the_common_path_enters_three_states_because_aws_bills_each(definition: dict[str, Any]) -> None:
     assert _walk(definition, "settled") == ["SettleCall", "ReadOutcome", "Settled"]
 
@@ -86,8 +97,56 @@ def test_the_common_path_enters_three_states_because_aws_bills_each(definition: 
         ("a word nobody knows", "UnknownOutcome"),
     ],
 )
-def test_every_outcome_ends_where_it_should(definition: dict[str, Any], outcome: str, end: str) -> None:
-    assert _walk(definition, outcome)[-1] == end
+@pytest.mark.parametrize("has_conversation", [False, None], ids=["without conversation", "as it was started before"])
+def test_every_outcome_ends_where_it_should(
+    definition: dict[str, Any], outcome: str, end: str, has_conversation: bool | None
+) -> None:
+    assert _walk(definition, outcome, has_conversation=has_conversation)[-1] == end
+
+
+@pytest.mark.parametrize(
+    ("outcome", "path"),
+    [
+        ("settled", ["AnalyzeCall", "Analyzed"]),
+        ("already_settled", ["AnalyzeCall", "Analyzed"]),
+        # The reconciler settles, and nobody comes back for the summary: all that was said is known already.
+        ("facts_missing", ["AnalyzeCall", "Analyzed"]),
+        ("not_ended", ["LeftToReconciler"]),
+        ("a word nobody knows", ["UnknownOutcome"]),
+    ],
+)
+def test_what_was_said_is_summed_up_once_the_call_is_settled(
+    definition: dict[str, Any], outcome: str, path: list[str]
+) -> None:
+    assert _walk(definition, outcome, has_conversation=True) == ["SettleCall", "ReadOutcome", *path]
+
+
+def test_an_analysis_that_fails_fails_nothing_else(definition: dict[str, Any]) -> None:
+    machine = _with_answer(definition, "settled", analysis=None)
+    status, entered, output = _run(machine, has_conversation=True)
+    assert (status, entered[-1]) == ("SUCCEEDED", "NotAnalyzed")
+    assert output["settlement"] == {"outcome": "settled"}
+
+
+def test_money_is_moved_before_anything_is_summed_up(definition: dict[str, Any]) -> None:
+    states = definition["States"]
+    assert definition["StartAt"] == "SettleCall"
+    assert states["AnalyzeCall"]["Parameters"]["FunctionName"] == "${AnalyzeCallFunctionArn}"
+    assert states["SettleCall"]["Parameters"]["FunctionName"] == "${SettleCallFunctionArn}"
+    assert {states[target]["Type"] for target in _targets(states["AnalyzeCall"])} == {"Succeed"}
+
+
+def test_each_task_is_told_which_call_and_nothing_else(definition: dict[str, Any]) -> None:
+    call = {"organization_id.$": "$.organization_id", "call_id.$": "$.call_id"}
+    tasks = [state for state in definition["States"].values() if state["Type"] == "Task"]
+    assert [task["Parameters"]["Payload"] for task in tasks] == [call, call]
+
+
+def test_a_task_may_take_as_long_as_its_function(definition: dict[str, Any]) -> None:
+    resources = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
+    functions = {"SettleCall": "CallCompletionFunction", "AnalyzeCall": "CallAnalysisFunction"}
+    for state, function in functions.items():
+        assert definition["States"][state]["TimeoutSeconds"] > resources[function]["Properties"]["Timeout"], state
 
 
 def test_every_outcome_of_a_completion_is_one_that_the_workflow_knows(definition: dict[str, Any]) -> None:
@@ -95,36 +154,49 @@ def test_every_outcome_of_a_completion_is_one_that_the_workflow_knows(definition
     assert all(f'"{outcome.value}"' in text for outcome in CompletionOutcome)
 
 
-def _walk(definition: dict[str, Any], outcome: str) -> list[str]:
-    """Run the machine in moto with the task's answer written into it; return the states entered."""
-    machine = _with_answer(definition, outcome)
+def _walk(definition: dict[str, Any], outcome: str, *, has_conversation: bool | None = False) -> list[str]:
+    """Run the machine in moto with the tasks' answers written into it; return the states entered."""
+    return _run(_with_answer(definition, outcome, analysis="analyzed"), has_conversation=has_conversation)[1]
+
+
+def _run(machine: dict[str, Any], *, has_conversation: bool | None) -> tuple[str, list[str], dict[str, Any]]:
+    """Status, states entered and output of one execution; None for an input that does not say it."""
+    task: dict[str, Any] = {"organization_id": "org_1", "call_id": "call_1"}
+    if has_conversation is not None:
+        task["has_conversation"] = has_conversation
     with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
         client = boto3.client("stepfunctions", region_name="us-east-1")
         arn = client.create_state_machine(
             name="call-completion", definition=json.dumps(machine), roleArn="arn:aws:iam::123456789012:role/any"
         )["stateMachineArn"]
-        started = client.start_execution(
-            stateMachineArn=arn,
-            name="call_1",
-            input=json.dumps({"organization_id": "org_1", "call_id": "call_1"}),
-        )
+        started = client.start_execution(stateMachineArn=arn, name="call_1", input=json.dumps(task))
         deadline = time.monotonic() + RUN_SECONDS_MAX
-        while client.describe_execution(executionArn=started["executionArn"])["status"] == "RUNNING":
+        while (ended := client.describe_execution(executionArn=started["executionArn"]))["status"] == "RUNNING":
             assert time.monotonic() < deadline, "the state machine did not end"
             time.sleep(0.02)
         history = client.get_execution_history(executionArn=started["executionArn"])["events"]
     entered = [event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event]
-    return [name for name in entered if name in definition["States"]]
+    output = json.loads(ended.get("output") or "{}")
+    return ended["status"], [name for name in entered if name in machine["States"]], output
 
 
-def _with_answer(definition: dict[str, Any], outcome: str) -> dict[str, Any]:
-    """Put a Pass in the place of the task. All transitions stay as they are."""
+def _with_answer(definition: dict[str, Any], outcome: str, *, analysis: str | None) -> dict[str, Any]:
+    """Put something without functions in the place of each task; None fails. All transitions stay as they are."""
     machine: dict[str, Any] = json.loads(json.dumps(definition))
-    task = machine["States"]["SettleCall"]
-    machine["States"]["SettleCall"] = {
-        "Type": "Pass",
-        "Result": {"outcome": outcome},
-        "ResultPath": task["ResultPath"],
-        "Next": task["Next"],
-    }
+    states = machine["States"]
+    states["SettleCall"] = _pass(states["SettleCall"], outcome)
+    states["AnalyzeCall"] = (
+        _pass(states["AnalyzeCall"], analysis) if analysis is not None else _failure(states["AnalyzeCall"])
+    )
     return machine
+
+
+def _pass(task: dict[str, Any], outcome: str) -> dict[str, Any]:
+    return {"Type": "Pass", "Result": {"outcome": outcome}, "ResultPath": task["ResultPath"], "Next": task["Next"]}
+
+
+def _failure(task: dict[str, Any]) -> dict[str, Any]:
+    """What fails as the task does when it has been retried: with the task's own transitions."""
+    branch = {"StartAt": "Fails", "States": {"Fails": {"Type": "Fail", "Error": "Any", "Cause": "for the test"}}}
+    kept = {name: task[name] for name in ("Catch", "ResultPath", "Next") if name in task}
+    return {"Type": "Parallel", "Branches": [branch], **kept}
