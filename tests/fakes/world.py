@@ -50,6 +50,8 @@ ACCOUNT_SID = "AC" + "a" * 32
 AUTH_TOKEN = "12345"
 TWILIO_SECRET = {"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN}
 SECRETS_PREFIX = "dialplane/carriers"
+ORGANIZATION_SECRETS_PREFIX = "dialplane/organizations"
+SOCKET_BASE_URL = "wss://talks.example.test/live"
 ANSWERED_CALL = ("initiated", "ringing", "in-progress", "completed")
 
 
@@ -381,6 +383,7 @@ def a_deployment(
         tables = create_tables(session)
         queue_url = session.client("sqs").create_queue(QueueName="carrier-events")["QueueUrl"]
         dials_queue_url = session.client("sqs").create_queue(QueueName="dials")["QueueUrl"]
+        tasks_queue_url = session.client("sqs").create_queue(QueueName="conversation-tasks")["QueueUrl"]
         machine = session.client("stepfunctions").create_state_machine(
             name="call-completion",
             definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
@@ -393,6 +396,9 @@ def a_deployment(
                 "CARRIER_SECRETS_PREFIX": SECRETS_PREFIX,
                 "CARRIER_EVENTS_QUEUE_URL": queue_url,
                 "DIALS_QUEUE_URL": dials_queue_url,
+                "CONVERSATION_TASKS_QUEUE_URL": tasks_queue_url,
+                "SOCKET_BASE_URL": SOCKET_BASE_URL,
+                "ORGANIZATION_SECRETS_PREFIX": ORGANIZATION_SECRETS_PREFIX,
                 "CALL_COMPLETION_STATE_MACHINE_ARN": machine["stateMachineArn"],
                 "CHECK_INTERVAL_SECONDS": str(check_interval_seconds),
                 "PLACEMENT_GRACE_SECONDS": str(placement_grace_seconds),
@@ -401,5 +407,6 @@ def a_deployment(
         aws = BotoAwsClient(session)
         outputs = {f"{name.capitalize()}TableName": getattr(tables, name) for name in Tables.__dataclass_fields__}
         outputs["CarrierSecretsPrefix"] = SECRETS_PREFIX
+        outputs["OrganizationSecretsPrefix"] = ORGANIZATION_SECRETS_PREFIX
         demo = seed(aws, outputs, carrier_url, secrets)
         yield Deployment(session, tables, settings, aws, demo, Stack(aws, outputs), queue_url, dials_queue_url)

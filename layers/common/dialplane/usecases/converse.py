@@ -327,7 +327,10 @@ class ConverseUseCase:
     def list_callee(self, conversation: Conversation, at: datetime) -> None:
         """Put the callee on the organization's do-not-call list."""
         entry = DncEntry(
-            number=conversation.destination, reason="Asked during a call", source=conversation.call_id, added_at=at
+            number=conversation.destination,
+            reason=f"Asked during {conversation.call_id}",
+            source="callee",
+            added_at=at,
         )
         self.destinations.add_dnc_entry(conversation.organization_id, entry)
 
