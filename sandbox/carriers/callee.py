@@ -1,8 +1,17 @@
-"""The callee until the answer: busy, unreachable, ringing in vain, declining or answering, as the scenario says."""
+"""The callee: until the answer as the scenario says, and from then on as its script does.
 
+Here is what it decides; what it hears and when its words arrive is in `conversations`.
+"""
+
+import re
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
+from sandbox.carriers.callee_scripts import Answer, Move, Script
+from sandbox.carriers.journal import ConversationJournal, ConversationRecord
 from sandbox.carriers.line import CallEnds, Ending, Line
+from sandbox.carriers.person import Terminal, Terminals
 from sandbox.carriers.scenarios import Callee, Scenario
 
 
@@ -21,3 +30,94 @@ async def wait_for_answer(
     await line.wait(scenario.rings_seconds)
     if scenario.callee is Callee.REJECTS:
         raise CallEnds(Ending.DECLINED)
+
+
+class Mind:
+    """What a scripted callee makes of what it hears. `turns` counts its moves."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.turns = 0
+        self._used: Counter[int] = Counter()
+
+    def answer(self, heard: str) -> Move | None:
+        """The move upon all that was heard since the last one, now that the assistant has finished."""
+        return self._choose(heard, lambda answer: answer.breaks_in_after is None)
+
+    def break_in(self, heard: str) -> Move | None:
+        """The move in the middle of an utterance of which so much was heard."""
+        words = len(heard.split())
+        return self._choose(
+            heard, lambda answer: answer.breaks_in_after is not None and answer.breaks_in_after <= words
+        )
+
+    def words_to_break_in(self, words: int) -> int | None:
+        """How many words of an utterance it hears before it may break in, more than these."""
+        points = [
+            answer.breaks_in_after
+            for index, answer in enumerate(self.script.answers)
+            if answer.breaks_in_after is not None and answer.breaks_in_after > words and self._may(index, answer)
+        ]
+        return min(points, default=None)
+
+    def left_alone(self) -> Move | None:
+        """The move when the assistant waits for one and nothing it said asks for any."""
+        return self._made(self.script.left_alone) if self.script.left_alone is not None else None
+
+    def nobody_there(self) -> Move | None:
+        """The move when no word is heard at all; made once."""
+        if self.turns or self.script.nobody_there is None:
+            return None
+        return self._made(self.script.nobody_there)
+
+    def _choose(self, heard: str, is_candidate: Callable[[Answer], bool]) -> Move | None:
+        for index, answer in enumerate(self.script.answers):
+            if is_candidate(answer) and self._may(index, answer) and re.search(answer.to, heard, re.IGNORECASE):
+                self._used[index] += 1
+                return self._made(answer.move)
+        return None
+
+    def _may(self, index: int, answer: Answer) -> bool:
+        return answer.times is None or self._used[index] < answer.times
+
+    def _made(self, move: Move) -> Move:
+        self.turns += 1
+        if self.script.turns_max is not None and self.turns > self.script.turns_max:
+            return self.script.leave
+        return move
+
+
+@dataclass
+class CalleeOnCall:
+    """One callee on one call, with what it has heard; a further session of the same call finds it as it was."""
+
+    mind: Mind
+    record: ConversationRecord
+    terminal: Terminal | None = None
+    has_greeted: bool = False
+
+
+@dataclass
+class Callees:
+    """Everybody who was called into a conversation, and the terminals at which people wait to be."""
+
+    journal: ConversationJournal = field(default_factory=ConversationJournal)
+    terminals: Terminals = field(default_factory=Terminals)
+    _on_calls: dict[str, CalleeOnCall] = field(default_factory=dict)
+
+    def on_call(self, call_id: str, *, from_number: str, to_number: str, scenario: Scenario) -> CalleeOnCall:
+        """The callee of a call; the carrier's id of it names it."""
+        callee = self._on_calls.get(call_id)
+        if callee is None:
+            record = ConversationRecord(call_id, from_number, to_number, scenario.name)
+            callee = CalleeOnCall(Mind(scenario.script), record)
+            if scenario.script.is_person:
+                callee.terminal = self.terminals.take()
+            self.journal.add(record)
+            self._on_calls[call_id] = callee
+        return callee
+
+    def clear(self) -> None:
+        """Forget everybody. Terminals that wait go on waiting."""
+        self.journal.clear()
+        self._on_calls.clear()

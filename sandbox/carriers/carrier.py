@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 import aiohttp
 from aiohttp import web
 
+from sandbox.carriers.callee import Callees
 from sandbox.carriers.clock import SimulatedClock
 from sandbox.carriers.journal import Journal, JournalEntry
 
@@ -55,6 +56,7 @@ class Surroundings:
     calls_per_second: float = 1.0
     owned_numbers: frozenset[str] | None = None
     carriers: list[SimulatedCarrier] = field(default_factory=list)
+    callees: Callees = field(default_factory=Callees)
 
     def carrier(self, kind: type[OpenCarrier]) -> OpenCarrier:
         """The carrier of this class that was opened before."""

@@ -87,6 +87,13 @@ class CallTimeline:
             raise
         self.elapsed_seconds += seconds
 
+    async def sleep_in_real_time(self, seconds: float) -> None:
+        """Let real seconds pass; infinity sleeps until cancelled."""
+        with self.real_time():
+            if math.isinf(seconds):
+                await asyncio.get_running_loop().create_future()
+            await asyncio.sleep(seconds)
+
     @contextmanager
     def real_time(self) -> Iterator[None]:
         """Let the real duration of the block pass."""

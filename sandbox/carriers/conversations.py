@@ -1,8 +1,7 @@
 """WebSocket sessions: ConversationRelay and bidirectional media streams, with a callee at one end.
 
-The callee listens, says one sentence, listens on and hangs up when its talk time is over. Frames follow
-https://www.twilio.com/docs/voice/conversationrelay/websocket-messages and
-https://www.twilio.com/docs/voice/media-streams/websocket-messages.
+How a ConversationRelay session is lived is in `relay`. At the end of a media stream the callee is silent and hangs up
+when its talk time is over; frames follow https://www.twilio.com/docs/voice/media-streams/websocket-messages.
 """
 
 import asyncio
@@ -20,18 +19,16 @@ from sandbox.carriers.faults import (
     RELAY_ATTRIBUTE_INVALID,
     RELAY_CLOSED_BY_APPLICATION,
     RELAY_CONNECT_FAILED,
-    RELAY_MESSAGE_INVALID,
     STREAM_HANDSHAKE_FAILED,
 )
 from sandbox.carriers.line import CallEnds, Ending
+from sandbox.carriers.relay import LISTENS_FIRST_SECONDS, RelaySession, RelaySettings
 from sandbox.carriers.session import SocketSession, Talk
 
 CALLEE_SAYS = "Hello, who is calling?"
-LISTENS_FIRST_SECONDS = 2.0
 # Real Media Streams send 20 ms of audio per frame; ten times as much keeps a sped-up call from flooding the machine.
 MEDIA_FRAME_SECONDS = 0.2
 MULAW_SILENCE = base64.b64encode(b"\xff" * int(8000 * MEDIA_FRAME_SECONDS)).decode()
-_RELAY_MESSAGES = frozenset({"text", "play", "sendDigits", "language", "end"})
 _CLOSING = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
 
 
@@ -66,9 +63,7 @@ def begin_report(session: SocketSession) -> SessionReport:
     return SessionReport(session.line.timeline.elapsed_seconds, session.new_session_id())
 
 
-async def converse_over_relay(
-    url: str, custom_parameters: Mapping[str, str], session: SocketSession, report: SessionReport
-) -> None:
+async def converse_over_relay(url: str, settings: RelaySettings, session: SocketSession, report: SessionReport) -> None:
     """Live out a ConversationRelay session; returns when the application ended it. Raises LineInterrupted."""
     if not _is_socket_url(url):
         report.fail(RELAY_ATTRIBUTE_INVALID, f"url must start with wss://, got {url!r}")
@@ -79,17 +74,15 @@ async def converse_over_relay(
         report.fail(RELAY_CONNECT_FAILED, "Unable to connect to the WebSocket server")
         session.notify(RELAY_CONNECT_FAILED, report.error_message, url=url, method="GET")
         return
-    setup = {"type": "setup", "sessionId": report.session_id, **session.relay_facts()}
-    await socket.send_json({**setup, "customParameters": dict(custom_parameters)})
-
-    async def on_frame(frame: Any) -> bool:
-        return await _take_relay_frame(frame, session, socket, report, url)
-
-    async def speak() -> None:
-        await socket.send_json({"type": "prompt", "voicePrompt": CALLEE_SAYS, "lang": "en-US", "last": True})
-
-    ended_by_application = await converse(session, socket, on_frame=on_frame, callee_speaks=speak)
-    if not ended_by_application:
+    facts = session.relay_facts()
+    callee = session.callees.on_call(
+        facts["callSid"], from_number=facts["from"], to_number=facts["to"], scenario=session.scenario
+    )
+    relay = RelaySession(socket, session, settings, callee, url)
+    setup = {"type": "setup", "sessionId": report.session_id, **facts}
+    if await relay.run({**setup, "customParameters": dict(settings.custom_parameters)}):
+        report.status, report.handoff_data = "ended", relay.handoff_data
+    else:
         report.fail(RELAY_CLOSED_BY_APPLICATION, "The WebSocket was closed without an end message")
         session.notify(RELAY_CLOSED_BY_APPLICATION, report.error_message, url=url, method="GET")
 
@@ -165,20 +158,6 @@ async def converse(
 
 async def _close(socket: aiohttp.ClientWebSocketResponse) -> None:
     await socket.close()
-
-
-async def _take_relay_frame(
-    frame: Any, session: SocketSession, socket: aiohttp.ClientWebSocketResponse, report: SessionReport, url: str
-) -> bool:
-    kind = frame.get("type") if isinstance(frame, dict) else None
-    if kind not in _RELAY_MESSAGES:
-        session.notify(RELAY_MESSAGE_INVALID, f"Invalid message received: type {kind!r}", url=url, method="GET")
-        await socket.send_json({"type": "error", "description": f"Invalid message received: type {kind!r}"})
-        return False
-    if kind != "end":
-        return False
-    report.status, report.handoff_data = "ended", frame.get("handoffData")
-    return True
 
 
 def _is_socket_url(url: str) -> bool:

@@ -14,6 +14,7 @@ from sandbox.carriers.callee import wait_for_answer
 from sandbox.carriers.conversations import begin_report, converse_over_relay, converse_over_stream
 from sandbox.carriers.faults import TWIML_CONTENT_TYPE, TWIML_UNREADABLE, WEBHOOK_UNREACHABLE
 from sandbox.carriers.line import CallEnds, Ending, Line, LineInterrupted
+from sandbox.carriers.relay import RelaySettings
 from sandbox.carriers.scenarios import find_scenario
 from sandbox.carriers.session import CallSession
 from sandbox.carriers.webhooks import Form, WebhookReply
@@ -222,12 +223,16 @@ async def _gather(document: Document, verb: Element, session: CallSession) -> In
 async def _connect(document: Document, verb: Element, session: CallSession) -> Instructions | None:
     """Hand the call to a WebSocket; afterwards the action URL, when given, takes over."""
     nouns = list(verb)
-    converse = {"ConversationRelay": converse_over_relay, "Stream": converse_over_stream}
-    if len(nouns) != 1 or nouns[0].tag not in converse:
+    if len(nouns) != 1 or nouns[0].tag not in ("ConversationRelay", "Stream"):
         raise TwimlError(TWIML_UNREADABLE, "<Connect> must hold exactly one <ConversationRelay> or <Stream>")
+    noun, given = nouns[0], _custom_parameters(nouns[0])
     report = begin_report(session)
     try:
-        await converse[nouns[0].tag](nouns[0].get("url", ""), _custom_parameters(nouns[0]), session, report)
+        if noun.tag == "Stream":
+            await converse_over_stream(noun.get("url", ""), given, session, report)
+        else:
+            settings = RelaySettings.of_noun(noun.attrib, given)
+            await converse_over_relay(noun.get("url", ""), settings, session, report)
     except CallEnds:
         # The callee is gone, but the application still learns how the session went; its answer has no one to hear it.
         action = _action(document, verb, report.parameters(session.line.timeline))

@@ -1,7 +1,7 @@
-"""The journal: every request that reached a simulated carrier and every request that a simulated carrier sent.
+"""The journal: every request that reached a simulated carrier, every request it sent, and what each callee heard.
 
 Tests and the sandbox's checks read it as the outside truth, so an entry is written at arrival or departure and only
-then completed. Nothing here knows what the requests mean.
+then completed. Nothing here knows what the requests mean, or who speaks in a conversation.
 """
 
 from collections import deque
@@ -12,6 +12,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 ENTRIES_MAX = 100_000
+CONVERSATIONS_MAX = 10_000
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
 
 FormValues = dict[str, str | list[str]]
@@ -94,6 +95,58 @@ class Journal:
     def clear(self) -> None:
         """Forget everything."""
         self._entries.clear()
+
+
+@dataclass
+class ConversationRecord:
+    """What a callee heard and did in the conversations of one call. `call_id` is the carrier's."""
+
+    call_id: str
+    from_number: str
+    to_number: str
+    scenario: str
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def note(self, seconds: float, what: str, text: str | None = None, **details: Any) -> None:
+        """Write an event down; `seconds` are those of the call's time line. Details that are None are left out."""
+        about = {"text": text, **details}
+        known = {name: value for name, value in about.items() if value is not None}
+        self.events.append({"at_seconds": round(seconds, 2), "event": what, **known})
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as `GET /_conversations` lists it."""
+        return {
+            "call_id": self.call_id,
+            "from": self.from_number,
+            "to": self.to_number,
+            "scenario": self.scenario,
+            "events": self.events,
+        }
+
+
+class ConversationJournal:
+    """The records of conversations in the order in which they began. Bounded: the oldest go first."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, ConversationRecord] = {}
+
+    def add(self, record: ConversationRecord) -> None:
+        """Keep a record."""
+        self._records[record.call_id] = record
+        while len(self._records) > CONVERSATIONS_MAX:
+            del self._records[next(iter(self._records))]
+
+    def find(self, call_id: str) -> ConversationRecord | None:
+        """The record of a call."""
+        return self._records.get(call_id)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Every record, oldest first."""
+        return [record.to_json() for record in self._records.values()]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._records.clear()
 
 
 def group_form(pairs: Iterable[tuple[str, str]]) -> FormValues:

@@ -65,13 +65,19 @@ class Line:
         if not self._interruption.done():
             self._interruption.set_result(interruption)
 
-    async def wait(self, seconds: float, until: "asyncio.Future[Any] | None" = None) -> bool:
-        """Let simulated seconds pass; True when `until` was done before. Raises LineInterrupted."""
+    async def wait(
+        self, seconds: float, until: "asyncio.Future[Any] | None" = None, *, in_real_time: bool = False
+    ) -> bool:
+        """Let simulated seconds pass; True when `until` was done before. Raises LineInterrupted.
+
+        `in_real_time` is for waiting for the application, which no clock makes faster.
+        """
+        sleep = self.timeline.sleep_in_real_time if in_real_time else self.timeline.sleep
         over_at = self.timeline.elapsed_seconds + seconds
         while True:
             self._end_moved.clear()
             left = min(over_at, self._ends_at_elapsed) - self.timeline.elapsed_seconds
-            asleep = asyncio.ensure_future(self.timeline.sleep(max(left, 0.0)))
+            asleep = asyncio.ensure_future(sleep(max(left, 0.0)))
             end_moved = asyncio.ensure_future(self._end_moved.wait())
             try:
                 await self._race(asleep, end_moved, until)

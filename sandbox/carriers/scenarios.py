@@ -1,12 +1,16 @@
-"""The scenario table: which number makes what happen, in words that hold for every carrier.
+"""The scenario tables: which number makes what happen, in words that hold for every carrier.
 
-Data only. How a carrier shows an outcome (its status words, SIP codes, error codes) is in that carrier's package.
+Data only; what a callee says is in `callee_scripts`. How a carrier shows an outcome (its status words, SIP codes, error
+codes) is in that carrier's package.
 """
 
 import math
 import re
 from dataclasses import dataclass
 from enum import Enum
+
+from sandbox.carriers import callee_scripts
+from sandbox.carriers.callee_scripts import POLITE, VOICEMAIL, Script
 
 
 class Placing(Enum):
@@ -48,7 +52,10 @@ class Delivery(Enum):
 
 @dataclass(frozen=True)
 class Scenario:
-    """One row: durations are simulated seconds; `hangs_up_after_seconds` counts from the answer."""
+    """One row: durations are simulated seconds; `hangs_up_after_seconds` counts from the answer.
+
+    `talks_seconds` is how long the callee listens to nothing; a conversation lasts as long as its `script` does.
+    """
 
     number: str
     name: str
@@ -60,6 +67,7 @@ class Scenario:
     rings_seconds: float = 3.0
     talks_seconds: float = 12.0
     hangs_up_after_seconds: float = math.inf
+    script: Script = POLITE
 
 
 # Numbers are possible but not valid (the 555-01xx fiction range), like the ones in the project's examples.
@@ -85,6 +93,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "machine",
         "an answering machine is reported when machine detection was asked for",
         callee=Callee.MACHINE_ANSWERS,
+        script=VOICEMAIL,
     ),
     Scenario(
         "+15550100107",
@@ -190,7 +199,99 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
 )
 
-_BY_NUMBER = {scenario.number: scenario for scenario in SCENARIOS}
+# What these callees do is seen in a conversation over ConversationRelay; in any other call they answer and listen.
+CONVERSATIONS: tuple[Scenario, ...] = (
+    Scenario("+15550100131", "agrees", "the callee says yes to every question", script=callee_scripts.AGREES),
+    Scenario("+15550100132", "refuses", "the callee says no to every question", script=callee_scripts.REFUSES),
+    Scenario(
+        "+15550100133",
+        "stop-calling",
+        "the callee asks not to be called again: noted, confirmed aloud, ended",
+        script=callee_scripts.STOP_CALLING,
+    ),
+    Scenario(
+        "+15550100134",
+        "presses-9",
+        "the callee presses the key that keeps calls away",
+        script=callee_scripts.PRESSES_9,
+    ),
+    Scenario(
+        "+15550100135",
+        "interrupts",
+        "the callee breaks in after six words; what was not heard is in no transcript",
+        script=callee_scripts.INTERRUPTS,
+    ),
+    Scenario(
+        "+15550100136",
+        "talks-over-disclosure",
+        "the callee talks over the first words, which cannot be interrupted",
+        script=callee_scripts.TALKS_OVER,
+    ),
+    Scenario(
+        "+15550100137",
+        "silent",
+        "the callee answers and never says a word",
+        talks_seconds=120.0,
+        script=callee_scripts.SILENT,
+    ),
+    Scenario(
+        "+15550100138",
+        "voicemail",
+        "a machine that greets, beeps and records what is said after the beep",
+        callee=Callee.MACHINE_ANSWERS,
+        script=VOICEMAIL,
+    ),
+    Scenario(
+        "+15550100139",
+        "hangs-up-mid-sentence",
+        "the callee hangs up after five words",
+        script=callee_scripts.HANGS_UP_MID_SENTENCE,
+    ),
+    Scenario("+15550100140", "presses-keys", "the callee presses 1, 2 and #", script=callee_scripts.PRESSES_KEYS),
+    Scenario(
+        "+15550100141",
+        "talkative",
+        "the callee talks on and on: a conversation has a limit of turns",
+        script=callee_scripts.TALKATIVE,
+    ),
+    Scenario("+15550100142", "says-goodbye", "the callee says goodbye at once", script=callee_scripts.SAYS_GOODBYE),
+    Scenario(
+        "+15550100143",
+        "person",
+        "whoever sits at a terminal: `dialplane talk`",
+        talks_seconds=30.0,
+        script=callee_scripts.PERSON,
+    ),
+    Scenario(
+        "+15550100144",
+        "garbage",
+        "frames that are none come between the others",
+        script=callee_scripts.GARBAGE,
+    ),
+    Scenario("+15550100145", "binary", "a binary frame comes between the others", script=callee_scripts.BINARY),
+    Scenario("+15550100146", "oversized", "a frame bigger than 32 KB comes", script=callee_scripts.OVERSIZED),
+    Scenario("+15550100147", "prompt-twice", "a prompt comes twice", script=callee_scripts.TWICE),
+    Scenario(
+        "+15550100148",
+        "late-interrupt",
+        "an interruption comes after the words that followed it",
+        script=callee_scripts.LATE_INTERRUPT,
+    ),
+    Scenario(
+        "+15550100149",
+        "second-socket",
+        "the WebSocket is opened a second time, with an address that was used",
+        script=callee_scripts.SECOND_SOCKET,
+    ),
+    Scenario(
+        "+15550100150",
+        "socket-dies",
+        "the WebSocket breaks in the middle of a sentence",
+        script=callee_scripts.SOCKET_DIES,
+    ),
+)
+
+_BY_NUMBER = {scenario.number: scenario for scenario in (*SCENARIOS, *CONVERSATIONS)}
 _NUMBER = re.compile(r"(sips?:)?\+?(?P<digits>[0-9]+)(@.*)?")
 _DEFAULT = Scenario("", "any other number", "answered and completed")
 

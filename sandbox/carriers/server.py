@@ -15,7 +15,7 @@ Nothing of what a carrier does is here. To add a carrier `name`:
    `delivery.DeliveryOrder` for how events may arrive, `webhooks.WebhookClient` for one journaled request to the
    application, `background.Background` for what runs beside requests and ends with a reset, `rate_limit.RateLimit`
    where too many requests are refused, `documents` and `conversations` (with a `session.CallSession` of the carrier's)
-   where TwiML or its sockets are spoken.
+   where TwiML or its sockets are spoken, `callee_scripts` for what a callee says there.
 5. Tests give accounts as `SimulatedCarriers({"<name>": [{…}]})`, the command line as a file (`--accounts`).
 """
 
@@ -32,7 +32,8 @@ from sandbox.carriers.carrier import JOURNAL_ENTRY, Account, AccountError, Simul
 from sandbox.carriers.clock import SimulatedClock, SpeedError
 from sandbox.carriers.elevenlabs.api import ElevenLabsApi
 from sandbox.carriers.journal import Journal, group_form
-from sandbox.carriers.scenarios import SCENARIOS
+from sandbox.carriers.person import attend_terminal
+from sandbox.carriers.scenarios import CONVERSATIONS, SCENARIOS
 from sandbox.carriers.telnyx.api import TelnyxApi
 from sandbox.carriers.telnyx_texml.api import TexmlApi
 from sandbox.carriers.twilio.api import TwilioApi
@@ -91,7 +92,7 @@ async def build_app(config: CarriersConfig) -> web.Application:
     app = web.Application(middlewares=[_journaling(journal, carriers)], client_max_size=REQUEST_MAX_BYTES)
     for carrier in carriers:
         app.add_routes(carrier.routes())
-    app.add_routes(_Controls(clock, journal, carriers).routes())
+    app.add_routes(_Controls(surroundings).routes())
 
     async def shut_down(_app: web.Application) -> None:
         await _reset(carriers)
@@ -141,27 +142,45 @@ def _journaling(journal: Journal, carriers: Sequence[SimulatedCarrier]) -> Any:
 class _Controls:
     """The endpoints for people and tests; no carrier has them."""
 
-    def __init__(self, clock: SimulatedClock, journal: Journal, carriers: Sequence[SimulatedCarrier]) -> None:
-        self._clock, self._journal, self._carriers = clock, journal, carriers
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._clock, self._journal = surroundings.clock, surroundings.journal
+        self._carriers, self._callees = surroundings.carriers, surroundings.callees
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/_scenarios", self._scenarios),
             web.get("/_requests", self._requests),
+            web.get("/_conversations", self._conversations),
+            web.get("/_conversations/{call_id}", self._conversation),
+            web.get("/_talk", self._talk),
             web.post("/_reset", self._reset),
             web.get("/_speed", self._speed),
             web.post("/_speed", self._set_speed),
         ]
 
     async def _scenarios(self, _request: web.Request) -> web.Response:
-        return web.json_response([{"number": row.number, "name": row.name, "proves": row.proves} for row in SCENARIOS])
+        rows = (*SCENARIOS, *CONVERSATIONS)
+        return web.json_response([{"number": row.number, "name": row.name, "proves": row.proves} for row in rows])
 
     async def _requests(self, _request: web.Request) -> web.Response:
         return web.json_response(self._journal.to_json())
 
+    async def _conversations(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._callees.journal.to_json())
+
+    async def _conversation(self, request: web.Request) -> web.Response:
+        record = self._callees.journal.find(request.match_info["call_id"])
+        if record is None:
+            return web.json_response({"error": "there was no conversation on this call"}, status=404)
+        return web.json_response(record.to_json())
+
+    async def _talk(self, request: web.Request) -> web.StreamResponse:
+        return await attend_terminal(request, self._callees.terminals)
+
     async def _reset(self, _request: web.Request) -> web.Response:
         await _reset(self._carriers)
         self._journal.clear()
+        self._callees.clear()
         return web.Response(status=204)
 
     async def _speed(self, _request: web.Request) -> web.Response:

@@ -6,7 +6,9 @@ from typing import Any, Protocol
 import aiohttp
 
 from sandbox.carriers.background import Spawn
+from sandbox.carriers.callee import Callees
 from sandbox.carriers.line import Line
+from sandbox.carriers.scenarios import Scenario
 from sandbox.carriers.webhooks import Form, WebhookReply
 
 
@@ -48,6 +50,14 @@ class Talk(Protocol):
 
 class SocketSession(Talk, Protocol):
     """What holding ConversationRelay sessions and media streams needs."""
+
+    @property
+    def scenario(self) -> Scenario:
+        """What the called number makes happen."""
+
+    @property
+    def callees(self) -> Callees:
+        """Where the callee of the call is found, and what it hears is written down."""
 
     def notify(self, code: int, text: str, *, url: str = "", method: str = "POST", body: str = "") -> None:
         """Log an error or warning about the call."""

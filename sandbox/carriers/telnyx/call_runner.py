@@ -6,6 +6,8 @@ Tells the story of one call in order; waiting is the line's, webhooks are `event
 import asyncio
 import math
 from collections import deque
+from collections.abc import Mapping
+from typing import Any
 
 from sandbox.carriers.background import Spawn
 from sandbox.carriers.callee import wait_for_answer
@@ -13,6 +15,7 @@ from sandbox.carriers.clock import SimulatedClock
 from sandbox.carriers.conversations import begin_report, converse_over_relay, converse_over_stream
 from sandbox.carriers.documents import speaking_seconds
 from sandbox.carriers.line import CallEnds, Ending, Line
+from sandbox.carriers.relay import RelaySettings
 from sandbox.carriers.scenarios import Callee
 from sandbox.carriers.telnyx.calls import Call
 from sandbox.carriers.telnyx.events import CallEvents
@@ -111,19 +114,17 @@ class CallRunner:
             self._spawn(self._detect_machine(parameters.detection))
         patience_seconds = call.scenario.talks_seconds if self._is_transfer_target else math.inf
         if parameters.relay is not None:
-            await self._converse_over_relay(parameters.relay["url"])
+            await self._converse_over_relay(parameters.relay)
             patience_seconds = PATIENCE_SECONDS
         elif parameters.stream_url is not None:
             await self._converse_over_stream(parameters.stream_url)
             patience_seconds = PATIENCE_SECONDS
         await self._obey(patience_seconds)
 
-    async def _converse_over_relay(self, url: str) -> None:
-        assert self.call.parameters.relay is not None
-        given = self.call.parameters.relay.get("custom_parameters") or {}
+    async def _converse_over_relay(self, config: Mapping[str, Any]) -> None:
         report = begin_report(self._session)
         try:
-            await converse_over_relay(url, given, self._session, report)
+            await converse_over_relay(config["url"], RelaySettings.of_config(config), self._session, report)
         except CallEnds:
             self.events.conversation_ended(report.session_id, "call_hangup")
             raise

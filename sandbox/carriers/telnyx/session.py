@@ -11,8 +11,10 @@ from typing import Any
 import aiohttp
 
 from sandbox.carriers.background import Spawn
+from sandbox.carriers.callee import Callees
 from sandbox.carriers.conversations import MEDIA_FRAME_SECONDS, MULAW_SILENCE
 from sandbox.carriers.line import Line
+from sandbox.carriers.scenarios import Scenario
 from sandbox.carriers.telnyx.leg import Leg, new_uuid
 from sandbox.carriers.telnyx.webhooks import TelnyxSender
 
@@ -32,6 +34,16 @@ class TelnyxSession:
     def talks_seconds(self) -> float:
         """For how long the callee talks."""
         return self.leg.scenario.talks_seconds
+
+    @property
+    def scenario(self) -> Scenario:
+        """What the called number makes happen."""
+        return self.leg.scenario
+
+    @property
+    def callees(self) -> Callees:
+        """Where the callee is found, and what it hears is written down."""
+        return self.sender.callees
 
     def notify(self, code: int, text: str, *, url: str = "", method: str = "POST", body: str = "") -> None:
         """Keep an error or warning; Telnyx shows it in its portal only."""

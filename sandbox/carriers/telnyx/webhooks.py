@@ -51,6 +51,7 @@ class TelnyxSender:
 
     def __init__(self, carrier: str, surroundings: Surroundings) -> None:
         self._client = WebhookClient(carrier, surroundings)
+        self.callees = surroundings.callees
 
     async def deliver(
         self,

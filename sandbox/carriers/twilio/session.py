@@ -7,8 +7,10 @@ from typing import Any
 import aiohttp
 
 from sandbox.carriers.background import Spawn
+from sandbox.carriers.callee import Callees
 from sandbox.carriers.conversations import MEDIA_FRAME_SECONDS, MULAW_SILENCE
 from sandbox.carriers.line import Line
+from sandbox.carriers.scenarios import Scenario
 from sandbox.carriers.twilio.calls import Call, new_sid
 from sandbox.carriers.twilio.webhooks import WebhookSender, standard_parameters
 from sandbox.carriers.webhooks import Form, WebhookReply
@@ -28,6 +30,16 @@ class TwilioSession:
     def talks_seconds(self) -> float:
         """For how long the callee talks."""
         return self.call.scenario.talks_seconds
+
+    @property
+    def scenario(self) -> Scenario:
+        """What the called number makes happen."""
+        return self.call.scenario
+
+    @property
+    def callees(self) -> Callees:
+        """Where the callee is found, and what it hears is written down."""
+        return self.sender.callees
 
     def notify(self, code: int, text: str, *, url: str = "", method: str = "POST", body: str = "") -> None:
         """Log an error or warning."""

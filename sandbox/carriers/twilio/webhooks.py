@@ -85,6 +85,7 @@ class WebhookSender:
 
     def __init__(self, surroundings: Surroundings, auth_tokens: dict[str, str]) -> None:
         self._client = WebhookClient("twilio", surroundings)
+        self.callees = surroundings.callees
         self._auth_tokens = auth_tokens
 
     async def send(self, call: Call, url: str, method: str, form: Form, token: str | None = None) -> WebhookReply:
