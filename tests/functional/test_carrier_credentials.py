@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dialplane.runtime.carrier_accounts import CarrierAccounts
+from dialplane.runtime.secrets import KeptSecrets
 from functions.twiml import app as twiml_app
 from tests.fakes.world import ACCOUNT_SID, SECRETS_PREFIX, World
 from tests.functional.expectations import SEED2
@@ -51,8 +52,8 @@ def test_forged_signatures_cause_at_most_one_read_in_ten_seconds(
     call = world.last_call()
     world.fetch_instructions(call)
     reads: list[str] = []
-    read = CarrierAccounts._read
-    monkeypatch.setattr(CarrierAccounts, "_read", lambda self, name: (reads.append(name), read(self, name))[1])
+    read = KeptSecrets._fetch
+    monkeypatch.setattr(KeptSecrets, "_fetch", lambda self, name: (reads.append(name), read(self, name))[1])
     kept.seconds += 11
     assert [world.fetch_instructions(call, token="forged").status for _ in range(20)] == [403] * 20
     assert len(reads) == 1
@@ -60,5 +61,5 @@ def test_forged_signatures_cause_at_most_one_read_in_ten_seconds(
 
 def test_an_unsigned_request_reads_no_secret(world: World, kept: _Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     world.initiate(SEED2)
-    monkeypatch.setattr(CarrierAccounts, "_read", lambda self, name: pytest.fail("a secret was read"))
+    monkeypatch.setattr(KeptSecrets, "_fetch", lambda self, name: pytest.fail("a secret was read"))
     assert world.fetch_instructions(world.last_call(), signature=None).status == 403

@@ -30,6 +30,7 @@ from dialplane.runtime import signed_callbacks
 from dialplane.runtime.callback_urls import CallbackAddress
 from dialplane.runtime.carrier_accounts import CarrierAccounts
 from dialplane.runtime.http import HttpRequest, HttpResponse
+from dialplane.runtime.secrets import KeptSecrets
 from functions.status import webhook, worker
 from functions.twiml import app as twiml_app
 from tests.fakes.world import BASE_URL, SECRETS_PREFIX, World
@@ -279,7 +280,7 @@ def test_a_request_without_a_signature_is_answered_as_its_carrier_wants_and_cost
 ) -> None:
     customer = Customer.of(world, PER_CALL)
     call = customer.call()
-    monkeypatch.setattr(CarrierAccounts, "_read", lambda self, name: pytest.fail("a secret was read"))
+    monkeypatch.setattr(KeptSecrets, "_fetch", lambda self, name: pytest.fail("a secret was read"))
     for kind in ("status", "twiml"):
         with unchanged(world):
             response = customer.posts({"fields": {}}, call_id=call.id, kind=kind, signature=None)

@@ -91,7 +91,7 @@ STATUS_WEBHOOK_MODULES = """
     dialplane.dynamodb dialplane.dynamodb.tables
     dialplane.runtime dialplane.runtime.callback_urls dialplane.runtime.carrier_accounts
     dialplane.runtime.carrier_events dialplane.runtime.clock dialplane.runtime.entry dialplane.runtime.http
-    dialplane.runtime.observability dialplane.runtime.problems dialplane.runtime.settings
+    dialplane.runtime.observability dialplane.runtime.problems dialplane.runtime.secrets dialplane.runtime.settings
     dialplane.runtime.signed_callbacks
     dialplane.tls
     twilio twilio.request_validator
@@ -121,7 +121,7 @@ CREATE_CALL_MODULES = """
     dialplane.dynamodb.tables
     dialplane.runtime dialplane.runtime.callback_urls dialplane.runtime.carrier_accounts dialplane.runtime.clock
     dialplane.runtime.dialing dialplane.runtime.documents dialplane.runtime.entry dialplane.runtime.http
-    dialplane.runtime.observability dialplane.runtime.problems dialplane.runtime.settings
+    dialplane.runtime.observability dialplane.runtime.problems dialplane.runtime.secrets dialplane.runtime.settings
     dialplane.tls
     dialplane.usecases dialplane.usecases.dial_call dialplane.usecases.initiate_call
 """
