@@ -1,4 +1,4 @@
-"""The carrier's side of conversations on a ``World``: handshakes, frames, and time that passes only when a test says so.
+"""The carrier's side of conversations on a ``World``: handshakes, frames, and time that passes when a test says so.
 
 Frames go in as API Gateway hands them to the function. What is sent to a connection is kept; tasks wait for the world's
 clock, whatever the queue's own delay would be.

@@ -1,4 +1,4 @@
-"""The WebSocket of a conversation: who is let in, what is answered to what, and what is left when frames come astray."""
+"""The WebSocket of a conversation: who is let in, what is answered to what, and what is left when frames go astray."""
 
 from __future__ import annotations
 

@@ -123,6 +123,10 @@ class Conversation:
         """True once the last words were sent."""
         return self.ends_at is not None
 
+    def is_expired(self, now: datetime) -> bool:
+        """True once nothing of it may be shown any more."""
+        return self.expires_at is not None and now.timestamp() >= self.expires_at
+
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
@@ -225,11 +229,11 @@ def look(conversation: Conversation, *, now: datetime) -> Look:
     """What is due of a conversation now; ``again_at`` is when something may be due next, if nobody says anything."""
     if not conversation.is_open:
         return Look(Due.NOTHING)
+    if conversation.ends_at is not None:
+        return Look(Due.END) if now >= conversation.ends_at else Look(Due.LATER, conversation.ends_at)
     if conversation.disconnected_at is not None:
         lost_at = conversation.disconnected_at + RECONNECT_WINDOW
         return Look(Due.HANG_UP) if now >= lost_at else Look(Due.LATER, lost_at)
-    if conversation.ends_at is not None:
-        return Look(Due.END) if now >= conversation.ends_at else Look(Due.LATER, conversation.ends_at)
     if conversation.owed_since is not None:
         overdue_at = conversation.owed_since + OVERDUE
         return Look(Due.APOLOGIZE) if now >= overdue_at else Look(Due.LATER, overdue_at)
