@@ -198,7 +198,7 @@ def test_s4_09_what_the_carrier_answered_is_passed_on(
     [
         ("unreachable", "NewConnectionError", "refused", "Could not reach ElevenLabs: refused"),
         ("rate_limited", "dial_window_over", "Over.", "Could not reach ElevenLabs: Over."),
-        ("rate_limited", "carrier_rate_reached", "No turn.", "Could not reach ElevenLabs: No turn."),
+        ("rate_limited", "carrier_rate_reached", "No slot.", "Could not reach ElevenLabs: No slot."),
         ("other", "", "", "Could not reach ElevenLabs: Ours."),
     ],
 )

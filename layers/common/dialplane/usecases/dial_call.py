@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dialplane.domain.calls import DIAL_WINDOW, Call
 from dialplane.domain.carrier import CreateOutcome, DialRequest, Placed, Rejected, Unknown
+from dialplane.domain.conversation_settings import ConversationSettings, OnMachine
 from dialplane.domain.errors import (
     CarrierRejected,
     CarrierUnavailable,
@@ -22,6 +23,7 @@ from dialplane.domain.errors import (
     DialplaneError,
 )
 from dialplane.domain.ids import new_id
+from dialplane.domain.instructions import Instructions
 from dialplane.domain.statuses import CallStatus, DialOutcome, EndedReason
 
 if TYPE_CHECKING:  # a request waits for what is loaded here
@@ -78,6 +80,11 @@ CallbackUrls = Callable[[Call], tuple[str, str]]
 """The addresses that the carrier is to fetch instructions from and to post its status to."""
 
 
+def as_admitted(call: Call) -> Instructions:
+    """The instructions of a call, for carriers that fetch them later."""
+    return call.instructions
+
+
 @dataclass(frozen=True, slots=True)
 class DialCallUseCase:
     """Dials admitted calls."""
@@ -90,6 +97,8 @@ class DialCallUseCase:
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
     check_interval: timedelta
+    told_with_dial: Callable[[Call], Instructions] = as_admitted
+    """The instructions for the carriers that are told them with the dial: a conversation's with its WebSocket's url."""
 
     def dial(self, carrier: Carrier, call: Call) -> Call:
         """Dial a call that nobody else can dial, because its commit was ours or its dial is claimed.
@@ -143,8 +152,9 @@ class DialCallUseCase:
             status_url=status_url,
             ring_timeout_seconds=call.ring_timeout_seconds,
             time_limit_seconds=call.time_limit_seconds,
-            instructions=call.instructions,
+            instructions=self.told_with_dial(call),
             machine_detection=call.machine_detection,
+            on_machine=_on_machine(call),
             carrier_number_id=call.carrier_number_id,
         )
         backoff = _RATE_LIMIT_BACKOFF_SECONDS
@@ -254,6 +264,12 @@ def _rejected(call: Call, outcome: Rejected, at: datetime) -> Call:
         dial_error=f"{outcome.cause}:{outcome.code}",
         dial_error_message=outcome.message,
     )
+
+
+def _on_machine(call: Call) -> OnMachine:
+    if call.conversation_json is None:
+        return "continue"
+    return ConversationSettings.from_json(call.conversation_json).on_machine
 
 
 def _ask(carrier: Carrier, request: DialRequest) -> CreateOutcome:

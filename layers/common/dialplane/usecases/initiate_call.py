@@ -170,7 +170,7 @@ class InitiateCallUseCase:
             raise
 
     def _check_pace(self, account: CarrierAccount | None) -> None:
-        """Refuse early what would wait long for its carrier. The turn itself is taken by the dial, which happens."""
+        """Refuse early what would wait long for its carrier. The slot itself is taken by the dial, which happens."""
         if account is None or account.calls_per_second is None:
             return
         moment = self.paces.next_moment(account.organization_id, account.id)
