@@ -35,7 +35,7 @@ CARRIER_TIMEOUT = timedelta(seconds=5)
 _RATE_LIMIT_BACKOFF_SECONDS = 0.5
 _ON_DNC = Rejected(cause="destination_not_permitted", code="do_not_call", message="Put on the list meanwhile.")
 _WINDOW_OVER = Rejected(cause="rate_limited", code="dial_window_over", message="The dial window has closed.")
-# What waking up from the wait for a turn may take.
+# What waking up from the wait for a slot may take.
 _TURN_MARGIN = timedelta(milliseconds=100)
 
 
@@ -159,12 +159,12 @@ class DialCallUseCase:
         )
         backoff = _RATE_LIMIT_BACKOFF_SECONDS
         while True:
-            # Twice, for whoever is late takes no turn from those who are not, and who waited for one may be late then.
+            # Twice, for whoever is late takes no slot from those who are not, and who waited for one may be late then.
             if self._is_window_over(call):
                 return _WINDOW_OVER
             if not self._wait_for_turn(call):
                 return Rejected(
-                    cause="rate_limited", code="carrier_rate_reached", message="No turn in the dial window."
+                    cause="rate_limited", code="carrier_rate_reached", message="No slot in the dial window."
                 )
             if self._is_window_over(call):
                 return _WINDOW_OVER
@@ -182,7 +182,7 @@ class DialCallUseCase:
         return self.now() + CARRIER_TIMEOUT >= call.dial_deadline
 
     def _wait_for_turn(self, call: Call) -> bool:
-        """Keep to the carrier account's rate; False when its turn would come too late, or cannot be had."""
+        """Keep to the carrier account's rate; False when its slot would come too late, or cannot be had."""
         if call.carrier_calls_per_second is None:
             return True
         now = self.now()
