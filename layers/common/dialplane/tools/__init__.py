@@ -1,0 +1,1 @@
+"""The customers' own tools, which language models use during calls."""
