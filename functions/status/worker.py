@@ -1,4 +1,7 @@
-"""From the queue to the call: understand what a carrier said, apply it, start the completion of a call that ended."""
+"""From the queue to the call: understand what a carrier said, apply it, start the completion of a call that ended.
+
+What a conversation has to know of it is put on the queue of its tasks: that a machine has answered.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ from dialplane.usecases.apply_carrier_event import ApplyCarrierEventUseCase, Car
 from dialplane.usecases.direct_call import DirectCallUseCase, DirectedCalls
 
 CARRIER_TIMEOUT_SECONDS = 3.0
+_MACHINES = ("machine", "machine_beep", "machine_silence", "fax")
 
 
 def build(
@@ -68,9 +72,23 @@ def build(
     tables, check_interval = settings.tables("calls"), settings.duration("CHECK_INTERVAL_SECONDS")
     direction = DirectCallUseCase(open_calls, AnswerStore(client, tables), now, check_interval)
 
+    def tell_of_machine(call: Call, answered_by: str) -> None:
+        task = {
+            "kind": "machine",
+            "organization_id": call.organization_id,
+            "call_id": call.id,
+            "answered_by": answered_by,
+        }
+        queue_url = settings.text("CONVERSATION_TASKS_QUEUE_URL")
+        client.call("sqs", "SendMessage", {"QueueUrl": queue_url, "MessageBody": json.dumps(task)})
+
     def follow_up(call: Call, report: CarrierReport) -> None:
         if not TRAITS[call.carrier].fetches_instructions:
             direction.follow_up(call, report)
+        # Every verdict, for the first may be that it is a machine and a later one that its greeting is over.
+        answered_by = report.event.answered_by
+        if answered_by in _MACHINES and call.conversation_json is not None and not call.status.is_terminal:
+            tell_of_machine(call, answered_by)
 
     return ApplyCarrierEventUseCase(
         calls=CallStore(client, tables),

@@ -1,4 +1,4 @@
-"""POST /twiml/…: what the carrier fetches when the callee answers.
+"""POST /twiml/…: what the carrier fetches when the callee answers, and again when a conversation's session is over.
 
 The signature is checked before anything else; whatever cannot be served is told to hang up, because an error would be
 read out to the callee.
@@ -17,7 +17,7 @@ from dialplane.carriers.contract import Document, ForeignAccount, InvalidCallbac
 from dialplane.carriers.registry import DEFAULT_CARRIER, instructions_of, webhooks_of
 from dialplane.dynamodb.answers import AnswerStore
 from dialplane.runtime import clock
-from dialplane.runtime.callback_urls import INSTRUCTIONS
+from dialplane.runtime.callback_urls import INSTRUCTIONS, SocketAddress
 from dialplane.runtime.carrier_accounts import CarrierAccounts
 from dialplane.runtime.entry import serve
 from dialplane.runtime.http import HttpRequest, HttpResponse
@@ -37,6 +37,7 @@ class TwimlEndpoint:
 
     callbacks: SignedCallbacks
     use_case: ServeInstructionsUseCase
+    socket_base_url: Callable[[], str]
 
     def respond(self, request: HttpRequest) -> HttpResponse:
         """Instructions for an authentic request, a refusal for any other; to hang up where neither can be told."""
@@ -60,17 +61,29 @@ class TwimlEndpoint:
         except (InvalidCallback, ForeignAccount) as error:
             logger.warning("instructions_request_invalid", extra={"call_id": address.call_id, "reason": str(error)})
             return words.hang_up()
+        if answer.session_status not in (None, "failed"):
+            return words.hang_up()  # the conversation is over, and with it the call
+        call_id = address.call_id or ""
+
+        def socket_url(token: str) -> str:
+            ids = (address.organization_id, address.carrier, address.carrier_account_id, call_id)
+            return SocketAddress(*ids, token).url(self.socket_base_url())
+
         instructions = self.use_case.serve(
             InstructionsRequest(
                 organization_id=address.organization_id,
                 carrier_account_id=address.carrier_account_id,
-                call_id=address.call_id or "",
+                call_id=call_id,
                 carrier_call_id=answer.carrier_call_id,
                 answered_by=answer.answered_by,
                 answered_by_raw=answer.answered_by_raw,
-            )
+            ),
+            socket_url=socket_url,
+            is_resumption=answer.session_status is not None,
         )
-        return words.render(instructions) if instructions is not None else words.hang_up()
+        if instructions is None:
+            return words.hang_up()
+        return words.render(instructions, action_url=address.url(self.callbacks.base_url))
 
 
 def build(settings: Settings, client: AwsClient, *, now: Callable[[], datetime] = clock.now) -> TwimlEndpoint:
@@ -87,6 +100,7 @@ def build(settings: Settings, client: AwsClient, *, now: Callable[[], datetime] 
             now=now,
             check_interval=settings.duration("CHECK_INTERVAL_SECONDS"),
         ),
+        socket_base_url=lambda: settings.text("SOCKET_BASE_URL"),
     )
 
 

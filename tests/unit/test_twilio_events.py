@@ -172,7 +172,7 @@ def test_time_in_the_future_is_the_time_of_receipt() -> None:
 def test_form_without_what_identifies_it_is_invalid(missing: str) -> None:
     for absent in (None, ""):
         with pytest.raises(InvalidCallback, match=missing):
-            parse_fields(form(**{missing: absent}))
+            parse_fields(form(**{missing: absent, "AnsweredBy": None}))
 
 
 @pytest.mark.parametrize(

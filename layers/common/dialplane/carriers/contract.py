@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:  # webhooks load this module, and must not load what only others need
     from dialplane.domain.calls import CallEvent
@@ -107,13 +107,21 @@ class Report:
     call_id: str | None = None
 
 
+SessionStatus = Literal["completed", "ended", "failed"]
+"""How a session over a WebSocket was over: the callee hung up, we ended it, or it broke off."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An authentic request for instructions: which of the carrier's calls has been answered, and by whom."""
+    """An authentic request for instructions: which of the carrier's calls has been answered, and by whom.
+
+    ``session_status`` is None for the first of a call; afterwards the carrier asks because a session is over.
+    """
 
     carrier_call_id: str
     answered_by: AnsweredBy | None = None
     answered_by_raw: str | None = None
+    session_status: SessionStatus | None = None
 
 
 class InvalidCallback(ValueError):
@@ -131,9 +139,18 @@ class WebhooksModule(Protocol):
     """Lower case. A request without it is refused before any secret is read."""
     UNSIGNED_STATUS: int
     """What such a request is answered: 403, or 429 for carriers that may send unsigned and then send again."""
+    SOCKET_SIGNATURE_HEADER: str | None
+    """The same for the handshake of a conversation's WebSocket; None for carriers that sign none."""
 
     def is_authentic(self, credentials: CarrierCredentials, request: SignedRequest) -> bool:
         """Did the account's carrier sign exactly this request? Never raises for anything in the request."""
+
+    def is_authentic_socket(self, credentials: CarrierCredentials, request: SignedRequest) -> bool:
+        """May this be the account's carrier that opens a conversation's WebSocket? Never raises for any request.
+
+        ``url`` is the WebSocket's as it was given to the carrier, ``body`` is empty. Carriers that sign no handshake
+        prove nothing here: the token in the address is then all that there is.
+        """
 
     def parse_report(self, credentials: CarrierCredentials, body: bytes) -> Report:
         """Read an authentic callback. Raises InvalidCallback and ForeignAccount."""
@@ -160,8 +177,11 @@ class Document:
 class InstructionsModule(Protocol):
     """A carrier's ``instructions`` module."""
 
-    def render(self, instructions: Instructions) -> Document:
-        """Word the instructions. Raises ValueError for an engine that this carrier has no words for."""
+    def render(self, instructions: Instructions, *, action_url: str | None = None) -> Document:
+        """Word the instructions. Raises ValueError for an engine that this carrier has no words for.
+
+        ``action_url`` is where to ask again once a conversation's session is over.
+        """
 
     def hang_up(self) -> Document:
         """The document that ends the call; also the answer to a request that is not served."""
@@ -200,6 +220,12 @@ class CarrierApi(Protocol):
 
         ``status_url`` is the call's own: what becomes of ``destination`` may be reported there. Raises
         CallNotInProgress when the carrier's call has ended or is gone.
+        """
+
+    def start_recording(self, carrier_call_id: str, *, status_url: str) -> None:
+        """Record both sides from now to the end of the call, and report to ``status_url`` when the recording is ready.
+
+        Asking twice may record twice. Raises CallNotInProgress when the carrier's call has ended or is gone.
         """
 
 

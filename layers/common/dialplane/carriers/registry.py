@@ -44,7 +44,7 @@ class CarrierTraits:
     """What it takes for "received"; most take any 2xx."""
 
 
-_TELEPHONY: frozenset[Engine] = frozenset({"say", "relay", "stream"})
+_TELEPHONY: frozenset[Engine] = frozenset({"say", "relay", "stream", "conversation"})
 TRAITS: Mapping[str, CarrierTraits] = {
     "twilio": CarrierTraits("Twilio", _TELEPHONY, fetches_instructions=True),
     "telnyx": CarrierTraits("Telnyx", _TELEPHONY),

@@ -30,9 +30,9 @@ QUEUE_WINDOW = timedelta(seconds=60)
 class CallEvent:
     """One report about a call in canonical words, whichever carrier and channel it came from.
 
-    ``key`` is equal for two deliveries of the same report. Durations are whole seconds of connected time;
-    ``carrier_cost`` is the carrier's own decimal text in ``carrier_cost_currency``. ``other_carrier_call_id`` is for
-    carriers that know a call by two names.
+    ``key`` is equal for two deliveries of the same report. ``carrier_call_id`` is empty for a report that does not name
+    the carrier's call. Durations are whole seconds of connected time; ``carrier_cost`` is the carrier's own decimal
+    text in ``carrier_cost_currency``. ``other_carrier_call_id`` is for carriers that know a call by two names.
     """
 
     key: str
@@ -51,6 +51,9 @@ class CallEvent:
     carrier_cost: str | None = None
     carrier_cost_currency: str | None = None
     other_carrier_call_id: str | None = None
+    recording_id: str | None = None
+    recording_url: str | None = None
+    """A recording that is ready, and where the carrier keeps it."""
     is_end_ambiguous: bool = False
     """True for a ``completed`` in words that this carrier also has for a call that nobody answered."""
     is_final_record: bool = False
@@ -100,6 +103,8 @@ class Call:
     recording_id: str | None = None
     recording_url: str | None = None
     """Where the carrier keeps the recording; its own credentials are needed to fetch it."""
+    transcript_erased_at: datetime | None = None
+    """Since when no word of the call is kept any more."""
     contact_id: int | None = None
     flow_id: int | None = None
     caller_number_reason: CallerNumberReason | None = None
@@ -117,6 +122,8 @@ class Call:
     dial_error: str | None = None
     dial_error_message: str | None = None
     instructions_served_at: datetime | None = None
+    instructions_served_count: int = 0
+    """How often the carrier has fetched them: first to begin, then to go on with a conversation that broke off."""
     answered_at: datetime | None = None
     ended_at: datetime | None = None
     duration_seconds: int | None = None
@@ -158,13 +165,13 @@ def apply_event(call: Call, event: CallEvent, *, received_at: datetime) -> Trans
     Facts that were unknown (duration, cost, SIP code, who answered) are filled in whenever they arrive.
     """
     names = (event.carrier_call_id, event.other_carrier_call_id)
-    if call.carrier_call_id is not None and call.carrier_call_id not in names:
+    if call.carrier_call_id is not None and any(names) and call.carrier_call_id not in names:
         return Transition(call, Verdict.FOREIGN)
     if event.key in call.seen_event_keys:
         return Transition(call, Verdict.DUPLICATE)
     bound = replace(
         call,
-        carrier_call_id=call.carrier_call_id or event.carrier_call_id,
+        carrier_call_id=call.carrier_call_id or event.carrier_call_id or None,
         seen_event_keys=call.seen_event_keys | {event.key},
         dial_outcome=DialOutcome.PLACED,
     )
@@ -206,16 +213,24 @@ def _is_better_failure(call: Call, status: CallStatus) -> bool:
 
 def _merge_facts(call: Call, event: CallEvent) -> Call:
     # The first figure stays: a settled call's duration is what its charge was computed from, and must not change later.
+    known = call
+    if known.answered_by == "machine" and event.answered_by in _GREETING_IS_OVER:
+        known = replace(known, answered_by=None, answered_by_raw=None)  # the same verdict, and more of it
     return replace(
         call,
         answered_at=_answered_at(call, event),
         duration_seconds=_first(call.duration_seconds, event.duration_seconds),
         sip_response_code=_first(call.sip_response_code, event.sip_response_code),
-        answered_by=_first(call.answered_by, event.answered_by),
-        answered_by_raw=_first(call.answered_by_raw, event.answered_by_raw),
+        answered_by=_first(known.answered_by, event.answered_by),
+        answered_by_raw=_first(known.answered_by_raw, event.answered_by_raw),
         carrier_cost=_first(call.carrier_cost, event.carrier_cost),
         carrier_cost_currency=_first(call.carrier_cost_currency, event.carrier_cost_currency),
+        recording_id=_first(call.recording_id, event.recording_id),
+        recording_url=_first(call.recording_url, event.recording_url),
     )
+
+
+_GREETING_IS_OVER = ("machine_beep", "machine_silence")
 
 
 def _resolve_doubt(call: Call, event: CallEvent) -> Call:
@@ -309,6 +324,21 @@ def as_reported(call: Call) -> Call:
         duration_seconds=_first(call.duration_seconds, seconds),
     )
     return _infer(known)
+
+
+def without_words(call: Call, *, at: datetime) -> Call:
+    """A call of which nothing is kept that was said, or was to be said: what it was and what it cost is left."""
+    return replace(
+        call,
+        transcript_erased_at=at,
+        variables_json="{}",
+        agenda=None,
+        instructions=replace(call.instructions, welcome_message="", goodbye_message=None, prompt=None),
+        configuration_json=None,
+        conversation_json=None,
+        recording_id=None,
+        recording_url=None,
+    )
 
 
 def settlement_charge(call: Call) -> int | None:

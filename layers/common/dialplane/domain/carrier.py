@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from dialplane.domain.conversation_settings import OnMachine
 from dialplane.domain.instructions import Instructions
 
 
@@ -28,6 +29,8 @@ class DialRequest:
     instructions: Instructions
     """For carriers that take the words with the dial; the others fetch them from ``instructions_url``."""
     machine_detection: bool = False
+    on_machine: OnMachine = "continue"
+    """What a conversation of ours is to do about a machine: who leaves a message needs the end of its greeting."""
     carrier_number_id: str | None = None
     """The caller number's own id with the carrier, where the carrier wants one."""
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from dialplane.aws.client import AwsClient
 from dialplane.carriers.contract import CarrierApi
-from dialplane.carriers.registry import open_carrier
+from dialplane.carriers.registry import TRAITS, open_carrier
+from dialplane.domain.calls import Call
 from dialplane.domain.errors import CarrierUnavailable
+from dialplane.domain.instructions import Instructions
 from dialplane.dynamodb.calls import CallStore
 from dialplane.dynamodb.pacing import PaceStore
 from dialplane.dynamodb.settlements import SettlementStore
-from dialplane.runtime.callback_urls import callback_urls
+from dialplane.runtime.callback_urls import callback_urls, socket_url
 from dialplane.runtime.carrier_accounts import CarrierAccounts
 from dialplane.runtime.settings import Settings
 from dialplane.usecases.dial_call import CARRIER_TIMEOUT, DialCallUseCase
@@ -34,6 +37,12 @@ def build_dialing(
             )
         return open_carrier(carrier, credentials, timeout_seconds=CARRIER_TIMEOUT.total_seconds())
 
+    def told_with_dial(call: Call) -> Instructions:
+        instructions = call.instructions
+        if instructions.engine != "conversation" or TRAITS[call.carrier].fetches_instructions:
+            return instructions
+        return replace(instructions, url=socket_url(settings.text("SOCKET_BASE_URL"), call))
+
     return DialCallUseCase(
         calls=CallStore(client, tables),
         paces=PaceStore(client, tables),
@@ -43,4 +52,5 @@ def build_dialing(
         now=now,
         sleep=sleep,
         check_interval=settings.duration("CHECK_INTERVAL_SECONDS"),
+        told_with_dial=told_with_dial,
     )

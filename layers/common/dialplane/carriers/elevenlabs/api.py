@@ -133,6 +133,10 @@ class ElevenLabsApi:
             "ElevenLabs has no request that transfers a call. Give the agent its tool transfer_to_number instead."
         )
 
+    def start_recording(self, carrier_call_id: str, *, status_url: str) -> None:
+        """ElevenLabs keeps the audio of its agents as their own settings say. Raises ControlUnsupported."""
+        raise ControlUnsupported("ElevenLabs records calls as its agent is set up, and not on request.")
+
     def _conversation(self, carrier_call_id: str) -> Mapping[str, Any] | None:
         """The conversation of this id, or of this call at Twilio."""
         if not _CALL_SID.fullmatch(carrier_call_id):

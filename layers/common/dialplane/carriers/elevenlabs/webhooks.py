@@ -18,6 +18,7 @@ from dialplane.carriers.contract import Answer, CarrierCredentials, InvalidCallb
 from dialplane.domain.ids import is_id
 
 SIGNATURE_HEADER = "elevenlabs-signature"
+SOCKET_SIGNATURE_HEADER = None
 UNSIGNED_STATUS = 403
 BODY_BYTES_MAX = 6 * 1024 * 1024
 """As much as a function can be given: a transcript of a long conversation is hundreds of kilobytes."""
@@ -68,6 +69,11 @@ def is_authentic(credentials: CarrierCredentials, request: SignedRequest) -> boo
     # As bytes: compare_digest refuses texts that are not ASCII, and this one is whatever somebody sent.
     signatures = [value.encode("utf-8", "replace") for name, _, value in parts if name == "v0"]
     return any(hmac.compare_digest(expected, signature) for signature in signatures)
+
+
+def is_authentic_socket(credentials: CarrierCredentials, request: SignedRequest) -> bool:
+    """Never: no conversation of ours goes over this carrier."""
+    return False
 
 
 def parse_report(credentials: CarrierCredentials, body: bytes) -> Report:

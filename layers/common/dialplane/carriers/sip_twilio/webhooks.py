@@ -2,10 +2,20 @@
 
 from dialplane.carriers.twilio.webhooks import (
     SIGNATURE_HEADER,
+    SOCKET_SIGNATURE_HEADER,
     UNSIGNED_STATUS,
     is_authentic,
+    is_authentic_socket,
     parse_answer,
     parse_report,
 )
 
-__all__ = ["SIGNATURE_HEADER", "UNSIGNED_STATUS", "is_authentic", "parse_answer", "parse_report"]
+__all__ = [
+    "SIGNATURE_HEADER",
+    "SOCKET_SIGNATURE_HEADER",
+    "UNSIGNED_STATUS",
+    "is_authentic",
+    "is_authentic_socket",
+    "parse_answer",
+    "parse_report",
+]

@@ -30,6 +30,7 @@ _COMMAND_SECONDS = 60.0
 _FIRST_ATTEMPT_SHARE = 0.6
 _RING_TIMEOUT_SECONDS = (5, 600)
 _TIME_LIMIT_SECONDS_MAX = 14_400
+_COMMAND_ID_MAX = 255
 _PAGE_SIZE = 250
 _PAGES_MAX = 20
 _NOT_FOUND = frozenset({"10005", "90015"})
@@ -154,6 +155,16 @@ class TelnyxApi:
             with suppress(CarrierUnavailable):  # somebody's telephone rings: words that are not heard change nothing
                 self._command(carrier_call_id, "speak", {**words, "client_state": _TRANSFER_STATE})
 
+    def start_recording(self, carrier_call_id: str, *, status_url: str) -> None:
+        """Record both sides, each on a channel of its own, from now to the end of the call; once, however often asked.
+
+        Telnyx reports it with the call's other webhooks. Raises CallNotInProgress for a call that has ended or is
+        gone, and CarrierUnavailable.
+        """
+        del status_url  # that of the dial
+        fields = {"format": "mp3", "channels": "dual", "command_id": f"{carrier_call_id}:record"[-_COMMAND_ID_MAX:]}
+        self._command(carrier_call_id, "record_start", fields)
+
     def speak(self, carrier_call_id: str, instructions: Instructions, *, command_id: str) -> None:
         """Say the words of ``instructions`` on a call that has been answered; the same ``command_id`` says them once.
 
@@ -185,7 +196,9 @@ class TelnyxApi:
             **dial_fields(request.instructions),
         }
         if request.machine_detection:
-            fields["answering_machine_detection"] = "detect"
+            # "greeting_end" goes on listening to a machine, and tells when a message would be recorded.
+            waits_for_beep = request.instructions.engine == "conversation" and request.on_machine == "leave_message"
+            fields["answering_machine_detection"] = "greeting_end" if waits_for_beep else "detect"
         return fields
 
     def _dial(self, fields: Mapping[str, Any], *, timeout_seconds: float) -> CreateOutcome:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from dialplane.carriers.telnyx.webhooks import INSTRUCTIONS_DONE, TRANSFER_OVER
+from dialplane.carriers.telnyx.webhooks import INSTRUCTIONS_DONE, RECORDING_SAVED, TRANSFER_OVER
 from dialplane.domain.calls import CallEvent
 from dialplane.domain.statuses import AnsweredBy, CallStatus
 
@@ -79,12 +79,13 @@ def _of_webhook(fields: Mapping[str, str], received_at: datetime) -> CallEvent:
     event_type = fields["event_type"]
     cause = fields.get("hangup_cause")
     result = fields.get("result")
-    is_cost = event_type == "call.cost"
+    is_cost, is_recording = event_type == "call.cost", event_type == RECORDING_SAVED
+    detail = cause or result or fields.get("reason")
     return CallEvent(
         key=fields["id"],
         source="callback",
-        carrier_call_id=fields["call_control_id"],
-        carrier_status=f"{event_type}:{cause or result}" if cause or result else event_type,
+        carrier_call_id=fields.get("call_control_id", ""),
+        carrier_status=f"{event_type}:{detail}" if detail else event_type,
         status=hangup_status(cause) if cause is not None else STATUSES.get(event_type),
         status_if_answered=CallStatus.COMPLETED if cause == _BROKEN_OFF else None,
         occurred_at=occurred_at(fields.get("occurred_at"), received_at),
@@ -94,6 +95,9 @@ def _of_webhook(fields: Mapping[str, str], received_at: datetime) -> CallEvent:
         answered_by_raw=result,
         carrier_cost=fields.get("total_cost") if is_cost else None,
         carrier_cost_currency=fields.get("currency") if is_cost else None,
+        # Where Telnyx gives the recording no name of its own, it is found by the call's leg.
+        recording_id=fields.get("recording_id") or fields["call_leg_id"] if is_recording else None,
+        recording_url=fields.get("recording_url") if is_recording else None,
         is_end_ambiguous=cause == AMBIGUOUS_CAUSE,
         is_final_record=is_cost,
         are_instructions_done=event_type in INSTRUCTIONS_DONE or event_type == TRANSFER_OVER,

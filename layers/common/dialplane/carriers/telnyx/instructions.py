@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
+from dialplane.carriers.speech_config import SpeechConfig, speech_config_of
 from dialplane.domain.instructions import Instructions
 
 SPEECH_LENGTH_MAX = 3_000
@@ -20,6 +21,34 @@ _VOICE = "female"
 _LANGUAGE = "en-US"
 _PAUSE = '<break time="1s"/>'
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+# A voice is named after its provider: `AWS.Polly.Joanna-Neural`, `Telnyx.NaturalHD.astra`.
+_VOICE_PREFIXES = {
+    "amazon": "AWS.Polly",
+    "azure": "Azure",
+    "elevenlabs": "ElevenLabs",
+    "telnyx": "Telnyx",
+    "xai": "xAI",
+}
+_VOICES_WITH_MODEL = ("elevenlabs", "telnyx")
+_TRANSCRIPTION_ENGINES = {
+    "assemblyai": "AssemblyAI",
+    "azure": "Azure",
+    "deepgram": "Deepgram",
+    "google": "Google",
+    "soniox": "Soniox",
+    "speechmatics": "Speechmatics",
+    "telnyx": "Telnyx",
+    "xai": "xAI",
+}
+# Deepgram's names of its models, and Telnyx's of those it has; what Telnyx calls words that are not to be expected.
+_DEEPGRAM_MODELS = {
+    "flux": ("deepgram/flux", "keyterms"),
+    "flux-general-en": ("deepgram/flux", "keyterms"),
+    "nova-2": ("deepgram/nova-2", "hints"),
+    "nova-2-general": ("deepgram/nova-2", "hints"),
+    "nova-3": ("deepgram/nova-3", "keyterms"),
+    "nova-3-general": ("deepgram/nova-3", "keyterms"),
+}
 
 
 def dial_fields(instructions: Instructions) -> dict[str, Any]:
@@ -30,6 +59,8 @@ def dial_fields(instructions: Instructions) -> dict[str, Any]:
     the engine needs a ``url`` and there is none.
     """
     match instructions.engine:
+        case "conversation":
+            return {"conversation_relay_config": _conversation(instructions)}
         case "relay":
             relay: Mapping[str, Any] = {
                 "url": _url(instructions),
@@ -50,6 +81,60 @@ def dial_fields(instructions: Instructions) -> dict[str, Any]:
             return {}
         case _:
             raise ValueError(f"Telnyx has no words for the engine {instructions.engine!r}")
+
+
+def _conversation(instructions: Instructions) -> dict[str, Any]:
+    config = speech_config_of(instructions)
+    engine = _TRANSCRIPTION_ENGINES.get(config.stt_provider or "")
+    relay: dict[str, Any] = {
+        "url": _url(instructions),
+        "greeting": instructions.welcome_message,
+        "voice": voice_of(instructions, config, has_key=config.api_key_ref is not None),
+        "language": language_of(instructions, config),
+        "dtmf_detection": True,
+        "interruptible": "any",
+        "interruptible_greeting": "any" if instructions.is_welcome_interruptible else "none",
+        "transcription_engine": engine,
+        "transcription_engine_config": _transcription(engine, config),
+        "custom_parameters": dict(instructions.parameters),
+    }
+    if config.tts_provider == "elevenlabs" and config.api_key_ref is not None:
+        relay["voice_settings"] = {"type": "elevenlabs", "api_key_ref": config.api_key_ref}
+    return {name: value for name, value in relay.items() if value}
+
+
+def _transcription(engine: str | None, config: SpeechConfig) -> dict[str, Any]:
+    if engine == "Google" and config.hints:
+        return {"hints": list(config.hints)}
+    if engine != "Deepgram" or config.stt_model not in _DEEPGRAM_MODELS:
+        return {}
+    model, hints = _DEEPGRAM_MODELS[config.stt_model]
+    return {"transcription_model": model} | ({hints: list(config.hints)} if config.hints else {})
+
+
+def voice_of(instructions: Instructions, config: SpeechConfig, *, has_key: bool = False) -> str | None:
+    """The voice by Telnyx's name; the assistant's own where the configured one has none there.
+
+    ElevenLabs' voices speak with the customer's own key, which Telnyx must have been given: ``has_key``.
+    """
+    voice, provider = config.voice, config.tts_provider
+    if voice is None or provider is None:
+        return voice
+    prefix = _VOICE_PREFIXES.get(provider)
+    if prefix is None or (provider == "elevenlabs" and not has_key):
+        return instructions.voice
+    if voice.startswith(f"{prefix}."):
+        return voice
+    if provider not in _VOICES_WITH_MODEL:
+        return f"{prefix}.{voice}"
+    if config.tts_model is not None:
+        return f"{prefix}.{config.tts_model}.{voice}"
+    return f"{prefix}.{voice}" if provider == "elevenlabs" else instructions.voice
+
+
+def language_of(instructions: Instructions, config: SpeechConfig) -> str | None:
+    """The one language in which Telnyx listens and speaks."""
+    return instructions.language or config.tts_language or config.stt_language
 
 
 def speech(instructions: Instructions) -> dict[str, str]:

@@ -13,10 +13,10 @@ from typing import Any
 
 from dialplane.carriers.contract import CarrierCredentials
 from dialplane.carriers.http import CarrierHttp, Reply, unavailable
+from dialplane.carriers.telnyx.signature import api_url
 from dialplane.domain.carrier import Rejected, RejectionCause, Unknown
 from dialplane.domain.errors import CarrierUnavailable
 
-_BASE_URL = "https://api.telnyx.com"
 telnyx_unavailable = partial(unavailable, "telnyx")
 
 # A refusal for reasons of telephony has the general code 10010; which reason it is stands in its text.
@@ -50,7 +50,7 @@ _REASON = re.compile(r"\b(D[0-9]{1,2})\b")
 def open_http(credentials: CarrierCredentials, timeout_seconds: float) -> CarrierHttp:
     """Telnyx's REST API with an account's key."""
     key = {"Authorization": f"Bearer {credentials['api_key']}"}
-    return CarrierHttp("telnyx", credentials.get("api_base_url") or _BASE_URL, timeout_seconds, key)
+    return CarrierHttp("telnyx", api_url(credentials), timeout_seconds, key)
 
 
 def error_code(reply: Reply) -> str | None:

@@ -1,7 +1,7 @@
-"""Is a request really from Telnyx? Call Control's webhooks and TeXML's callbacks are signed alike.
+"""Is a request really from Telnyx? Call Control's webhooks and TeXML's callbacks are signed alike, and no handshake.
 
-Only authenticity; what a request says belongs to ``webhooks``. The signature covers the body and the time, not the
-address: nothing may be concluded from the address that the body contradicts.
+Only authenticity, and where Telnyx is; what a request says belongs to ``webhooks``. The signature covers the body and
+the time, not the address: nothing may be concluded from the address that the body contradicts.
 https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks#webhook-signing
 """
 
@@ -12,7 +12,10 @@ from base64 import b64decode, b64encode
 
 from dialplane.carriers.contract import CarrierCredentials, SignedRequest
 
+BASE_URL = "https://api.telnyx.com"
 SIGNATURE_HEADER = "telnyx-signature-ed25519"
+SOCKET_SIGNATURE_HEADER = None
+"""Telnyx documents no signature of the handshake with which it opens a conversation's WebSocket."""
 TIMESTAMP_HEADER = "telnyx-timestamp"
 TOLERANCE_SECONDS = 300
 BODY_BYTES_MAX = 64 * 1024
@@ -34,6 +37,20 @@ def is_authentic(credentials: CarrierCredentials, request: SignedRequest) -> boo
     if abs(request.now.timestamp() - int(timestamp)) > TOLERANCE_SECONDS:
         return False
     return _is_signed(key, signature, timestamp.encode("ascii") + b"|" + request.body)
+
+
+def is_authentic_socket(credentials: CarrierCredentials, request: SignedRequest) -> bool:
+    """Say whether the account is Telnyx's at all: nothing in a handshake proves that Telnyx has sent it.
+
+    What opens the WebSocket is the token in its address, which was told to Telnyx only, over TLS, and opens it once.
+    """
+    del request
+    return _decode(credentials.get("public_key"), _KEY_BYTES) is not None
+
+
+def api_url(credentials: CarrierCredentials) -> str:
+    """Where the account's API is, without a trailing slash."""
+    return credentials.get("api_base_url") or BASE_URL
 
 
 def _is_signed(key: bytes, signature: bytes, message: bytes) -> bool:

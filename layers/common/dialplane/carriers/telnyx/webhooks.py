@@ -14,10 +14,24 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dialplane.carriers.contract import Answer, CarrierCredentials, ForeignAccount, InvalidCallback, Report
-from dialplane.carriers.telnyx.signature import SIGNATURE_HEADER, is_authentic
+from dialplane.carriers.telnyx.signature import (
+    SIGNATURE_HEADER,
+    SOCKET_SIGNATURE_HEADER,
+    api_url,
+    is_authentic,
+    is_authentic_socket,
+)
 from dialplane.domain.ids import is_id
 
-__all__ = ["SIGNATURE_HEADER", "UNSIGNED_STATUS", "is_authentic", "parse_answer", "parse_report"]
+__all__ = [
+    "SIGNATURE_HEADER",
+    "SOCKET_SIGNATURE_HEADER",
+    "UNSIGNED_STATUS",
+    "is_authentic",
+    "is_authentic_socket",
+    "parse_answer",
+    "parse_report",
+]
 
 UNSIGNED_STATUS = 403
 
@@ -37,6 +51,8 @@ _FIELDS = {
     "hangup_source": re.compile(_WORD),
     "sip_hangup_cause": re.compile(rf"[1-6][0-9]{{2}}|{_WORD}"),
     "result": re.compile(_WORD),
+    "reason": re.compile(_WORD),
+    "recording_id": re.compile(_ID),
     "status": re.compile(_WORD),
     "billed_duration_secs": re.compile(r"[0-9]{1,9}"),
     "total_cost": re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?"),
@@ -56,6 +72,7 @@ TRANSFERRED_FROM = "transferred-from/"
 """How the state begins of the leg that a call is transferred to; the call's own name at Telnyx follows."""
 TRANSFER_OVER = "transfer.over"
 """Our word for the end of that leg, as an event of the call: Telnyx leaves the call as it was if nobody answered."""
+RECORDING_SAVED = "call.recording.saved"
 _COMMON = ("call_control_id", "call_leg_id", "connection_id")
 # The events that say something about a call of ours, each with its own fields and those of them it cannot be without.
 _EVENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -67,6 +84,8 @@ _EVENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "call.machine.premium.detection.ended": (("result",), ("result",)),
     "call.machine.premium.greeting.ended": (("result",), ("result",)),
     **dict.fromkeys(INSTRUCTIONS_DONE, ((), ())),
+    "call.conversation.ended": (("reason",), ()),
+    RECORDING_SAVED: (("recording_id",), ("call_leg_id",)),
     "call.cost": (("billed_duration_secs",), ("billed_duration_secs",)),
 }
 _NOTHING_TO_APPLY = Report({})
@@ -102,8 +121,12 @@ def parse_report(credentials: CarrierCredentials, body: bytes) -> Report:
     fields = _checked(data, ("id", "event_type", "occurred_at")) | _checked(payload, (*_COMMON, *optional))
     if event_type == "call.cost":
         fields = _with_cost(fields, payload)
-    if missing := [name for name in ("id", "call_control_id", *required) if name not in fields]:
+    # Telnyx documents a saved recording without the name of its call: that is the one of the address.
+    names = ("id",) if event_type == RECORDING_SAVED else ("id", "call_control_id")
+    if missing := [name for name in (*names, *required) if name not in fields]:
         raise InvalidCallback(f"{', '.join(missing)} missing")
+    if event_type == RECORDING_SAVED:
+        fields["recording_url"] = _recording_url(credentials, fields)
     return Report(fields, call_id)
 
 
@@ -134,6 +157,17 @@ def _of_other_leg(data: Mapping[str, Any], event_type: str, call_control_id: str
     if "id" not in fields:
         raise InvalidCallback("id missing")
     return Report({**fields, "event_type": TRANSFER_OVER, "call_control_id": call_control_id})
+
+
+def _recording_url(credentials: CarrierCredentials, fields: Mapping[str, str]) -> str:
+    """Where Telnyx's books show a recording, to whoever has the account's key.
+
+    The addresses that the event states open it to anybody for ten minutes, or for ever: they do not travel on.
+    """
+    books = f"{api_url(credentials)}/v2/recordings"
+    if "recording_id" in fields:
+        return f"{books}/{fields['recording_id']}"
+    return f"{books}?filter[call_leg_id]={fields['call_leg_id']}"
 
 
 def _json(body: bytes) -> Mapping[str, Any]:

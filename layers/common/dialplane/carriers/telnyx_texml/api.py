@@ -102,6 +102,20 @@ class TelnyxTexmlApi:
         document = transfer(destination, caller_number=caller_number, message=message)
         self._update(carrier_call_id, {"Texml": document.text})
 
+    def start_recording(self, carrier_call_id: str, *, status_url: str) -> None:
+        """Record both sides, each on a channel of its own, from now to the end of the call.
+
+        Asking twice records twice. Raises CallNotInProgress for a call that has ended or is gone, and
+        CarrierUnavailable.
+        """
+        fields = {
+            "RecordingChannels": "dual",
+            "RecordingStatusCallback": status_url,
+            "RecordingStatusCallbackEvent": "completed",
+            "RecordingStatusCallbackMethod": "POST",
+        }
+        self._post(f"{self._call_path(carrier_call_id)}/Recordings.json", fields)
+
     def _fields(self, request: DialRequest) -> dict[str, Any]:
         shortest_ring, longest_ring = _RING_TIMEOUT_SECONDS
         shortest_limit, longest_limit = _TIME_LIMIT_SECONDS
@@ -118,11 +132,14 @@ class TelnyxTexmlApi:
             "TimeLimit": min(max(request.time_limit_seconds, shortest_limit), longest_limit),
         }
         if request.machine_detection:
-            fields["MachineDetection"] = "Enable"
+            fields |= _detection(request)
         return fields
 
     def _update(self, carrier_call_id: str, fields: Mapping[str, str]) -> None:
-        reply = self._http.send("POST", self._call_path(carrier_call_id), to_body(fields))
+        self._post(self._call_path(carrier_call_id), fields)
+
+    def _post(self, path: str, fields: Mapping[str, str]) -> None:
+        reply = self._http.send("POST", path, to_body(fields))
         if reply.status == 404 or error_code(reply) in _OVER:
             raise CallNotInProgress("over")
         if reply.status >= 300:
@@ -147,6 +164,21 @@ class TelnyxTexmlApi:
                 raise telnyx_unavailable("a next page outside the account")
         # Half a list would be taken for proof that a call is not there.
         raise telnyx_unavailable(f"more than {_PAGES_MAX} pages")
+
+
+def _detection(request: DialRequest) -> dict[str, Any]:
+    """Whether to look for a machine: while a conversation goes on already, before anything else is said."""
+    if request.instructions.engine != "conversation":
+        return {"MachineDetection": "Enable"}
+    return {
+        "MachineDetection": "DetectMessageEnd" if request.on_machine == "leave_message" else "Enable",
+        "AsyncAmd": True,
+        "AsyncAmdStatusCallback": request.status_url,
+        "AsyncAmdStatusCallbackMethod": "POST",
+        # A verdict is no reason to fall silent in the middle of a sentence, as TeXML otherwise does.
+        "CancelPlaybackOnMachineDetection": False,
+        "CancelPlaybackOnDetectMessageEnd": False,
+    }
 
 
 def open_api(credentials: CarrierCredentials, *, timeout_seconds: float) -> TelnyxTexmlApi:

@@ -44,6 +44,8 @@ def to_call_event(fields: Mapping[str, str], received_at: datetime) -> CallEvent
 
     ``received_at`` (UTC) bounds the time Telnyx states: a report cannot be about the future. Raises UnknownCallStatus.
     """
+    if "CallStatus" not in fields:
+        return twilio.beside_the_call(fields, to_answered_by(fields.get("AnsweredBy")))
     is_resource = fields.get("CallbackSource") == twilio.RESOURCE_SOURCE
     status = _status(fields)
     raw_answered_by = fields.get("AnsweredBy")

@@ -6,6 +6,8 @@ https://developers.telnyx.com/docs/voice/programmable-voice/texml-verbs
 from __future__ import annotations
 
 from dialplane.carriers.contract import Document
+from dialplane.carriers.speech_config import speech_config_of
+from dialplane.carriers.telnyx.instructions import language_of, voice_of
 from dialplane.carriers.twilio import instructions as twiml
 from dialplane.domain.instructions import Instructions
 
@@ -13,11 +15,31 @@ __all__ = ["hang_up", "render"]
 
 hang_up = twiml.hang_up
 
+# https://developers.telnyx.com/docs/voice/programmable-voice/texml-verbs/conversationrelay
+_TRANSCRIPTION_PROVIDERS = frozenset({"deepgram", "google", "telnyx"})
 
-def render(instructions: Instructions) -> Document:
+
+def render(instructions: Instructions, *, action_url: str | None = None) -> Document:
     """Word the instructions as a TeXML document.
 
-    Raises ValueError for the engine ``agent``, and when the engine needs a ``url`` and there is none.
+    ``action_url`` is asked for another document once a conversation's session is over. Raises ValueError for the
+    engine ``agent``, and when the engine needs a ``url`` and there is none.
     """
-    # Both ways: without it Telnyx takes nothing but whole MP3 files from the media server.
-    return twiml.render(instructions, stream_attributes={"bidirectional_mode": "rtp"})
+    return twiml.render(
+        instructions,
+        action_url=action_url,
+        # Both ways: without it Telnyx takes nothing but whole MP3 files from the media server.
+        stream_attributes={"bidirectional_mode": "rtp"},
+        speech=_speech_attributes,
+    )
+
+
+def _speech_attributes(instructions: Instructions) -> twiml.Attributes:
+    """How a conversation is heard and spoken. TeXML's noun has fewer words for it than Twilio's, and than the dial."""
+    config = speech_config_of(instructions)
+    provider = config.stt_provider
+    return {
+        "language": language_of(instructions, config),
+        "voice": voice_of(instructions, config),
+        "transcriptionProvider": provider if provider in _TRANSCRIPTION_PROVIDERS else None,
+    }

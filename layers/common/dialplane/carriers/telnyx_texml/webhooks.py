@@ -12,13 +12,27 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dialplane.carriers.contract import Answer, CarrierCredentials, ForeignAccount, InvalidCallback, Report
-from dialplane.carriers.telnyx.signature import SIGNATURE_HEADER, is_authentic
+from dialplane.carriers.telnyx.signature import (
+    SIGNATURE_HEADER,
+    SOCKET_SIGNATURE_HEADER,
+    api_url,
+    is_authentic,
+    is_authentic_socket,
+)
 from dialplane.carriers.twilio import fields as twilio
 
 if TYPE_CHECKING:
     from dialplane.domain.statuses import AnsweredBy
 
-__all__ = ["SIGNATURE_HEADER", "UNSIGNED_STATUS", "is_authentic", "parse_answer", "parse_report"]
+__all__ = [
+    "SIGNATURE_HEADER",
+    "SOCKET_SIGNATURE_HEADER",
+    "UNSIGNED_STATUS",
+    "is_authentic",
+    "is_authentic_socket",
+    "parse_answer",
+    "parse_report",
+]
 
 UNSIGNED_STATUS = 403
 
@@ -50,6 +64,9 @@ _FIELDS = {
     "HangupCause": re.compile(_WORD),
     "HangupSource": re.compile(_WORD),
     "AnsweredBy": re.compile(_WORD),
+    "RecordingSid": re.compile(r"[A-Za-z0-9-]{1,64}"),
+    "RecordingStatus": re.compile(_WORD),
+    "SessionStatus": re.compile(_WORD),
     "ErrorCode": re.compile(_NUMBER),
     "Price": re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?"),
     "PriceUnit": re.compile(r"[A-Z]{3}"),
@@ -57,10 +74,16 @@ _FIELDS = {
 
 
 def parse_report(credentials: CarrierCredentials, body: bytes) -> Report:
-    """Read an authentic status callback. Raises InvalidCallback, and ForeignAccount for another AccountSid."""
+    """Read an authentic status callback. Raises InvalidCallback, and ForeignAccount for another AccountSid.
+
+    The address that it states of a recording opens it to anybody for ten minutes: it is replaced by that of the books.
+    """
     fields = _read(body)
     _check_account(credentials, fields)
     check_fields(fields)
+    if "RecordingSid" in fields:
+        recording = f"Accounts/{fields['AccountSid']}/Recordings/{fields['RecordingSid']}.json"
+        fields["RecordingUrl"] = f"{api_url(credentials)}/v2/texml/{recording}"
     return Report(fields)
 
 
@@ -71,7 +94,8 @@ def parse_answer(credentials: CarrierCredentials, body: bytes) -> Answer:
     if "CallSid" not in fields:
         raise InvalidCallback("CallSid missing")
     raw = fields.get("AnsweredBy")
-    return Answer(fields["CallSid"], to_answered_by(raw), raw)
+    status = twilio.to_session_status(fields.get("SessionStatus"))
+    return Answer(fields["CallSid"], to_answered_by(raw), raw, status)
 
 
 def to_answered_by(raw: str | None) -> AnsweredBy | None:

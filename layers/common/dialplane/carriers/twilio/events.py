@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from dialplane.carriers.contract import InvalidCallback
 from dialplane.carriers.twilio.fields import check_fields, to_answered_by
 from dialplane.domain.calls import CallEvent
-from dialplane.domain.statuses import CallStatus
+from dialplane.domain.statuses import AnsweredBy, CallStatus
 
 
 class UnknownCallStatus(ValueError):
@@ -48,6 +49,8 @@ def to_call_event(fields: Mapping[str, str], received_at: datetime) -> CallEvent
 
     ``received_at`` (UTC) bounds the time Twilio states: a report cannot be about the future. Raises UnknownCallStatus.
     """
+    if "CallStatus" not in fields:
+        return beside_the_call(fields, to_answered_by(fields.get("AnsweredBy")))
     carrier_status = fields["CallStatus"]
     status = CALL_STATUSES.get(carrier_status)
     if status is None:
@@ -76,6 +79,29 @@ def to_call_event(fields: Mapping[str, str], received_at: datetime) -> CallEvent
     )
 
 
+def beside_the_call(fields: Mapping[str, str], answered_by: AnsweredBy | None) -> CallEvent:
+    """A report that is not about the call's progress: who answered, or what became of a recording; TeXML's as well."""
+    if (recording_status := fields.get("RecordingStatus")) is not None:
+        recording_id = fields.get("RecordingSid") if recording_status == "completed" else None
+        return CallEvent(
+            key=f"{fields['CallSid']}:recording:{fields.get('RecordingSid', '')}:{recording_status}",
+            source="callback",
+            carrier_call_id=fields["CallSid"],
+            carrier_status=f"recording:{recording_status}",
+            recording_id=recording_id,
+            recording_url=fields.get("RecordingUrl") if recording_id is not None else None,
+        )
+    raw = fields.get("AnsweredBy")
+    return CallEvent(
+        key=f"{fields['CallSid']}:answered-by:{raw}",
+        source="callback",
+        carrier_call_id=fields["CallSid"],
+        carrier_status=f"answered-by:{raw}",
+        answered_by=answered_by,
+        answered_by_raw=raw,
+    )
+
+
 def call_resource_to_fields(resource: Mapping[str, Any]) -> dict[str, str]:
     """Turn a fetched Call resource (JSON) into the fields a callback would have brought, plus its price.
 
@@ -88,7 +114,9 @@ def call_resource_to_fields(resource: Mapping[str, Any]) -> dict[str, str]:
 
 
 def resource_fields(resource: Mapping[str, Any], *, has_ended: bool) -> dict[str, str]:
-    """The same before it is held to an allow-list; TeXML's resources have the same names."""
+    """The same before it is held to an allow-list; TeXML's resources have the same names. Raises InvalidCallback."""
+    if not resource.get("status"):
+        raise InvalidCallback("a call resource without a status")
     candidates = {
         "CallSid": resource.get("sid"),
         "AccountSid": resource.get("account_sid"),

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from dialplane.carriers.contract import InvalidCallback
 
 if TYPE_CHECKING:
+    from dialplane.carriers.contract import SessionStatus
     from dialplane.domain.statuses import AnsweredBy
 
 FIELDS_MAX = 200
@@ -44,11 +45,20 @@ _FIELDS = {
     "MachineDetectionDuration": re.compile(_NUMBER),
     "RecordingSid": re.compile(r"RE[0-9a-fA-F]{32}"),
     "RecordingDuration": re.compile(r"-1|" + _NUMBER),
+    "RecordingStatus": re.compile(_WORD),
+    "RecordingUrl": re.compile(r"https?://[A-Za-z0-9.:-]{1,200}/[A-Za-z0-9._~/-]{1,300}"),
+    "SessionStatus": re.compile(_WORD),
     "ErrorCode": re.compile(_NUMBER),
     "Price": re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?"),
     "PriceUnit": re.compile(r"[A-Z]{3}"),
 }
-_REQUIRED = ("CallSid", "AccountSid", "CallStatus")
+_REQUIRED = ("CallSid", "AccountSid")
+_STATUS = "CallStatus"
+# A report about something beside the call's progress has no status and one of these: a verdict on who has answered, or
+# what became of a recording.
+_INSTEAD_OF_STATUS = ("AnsweredBy", "RecordingStatus")
+# Where a recording lies is good to know, and no reason to lose what else the report says.
+_DISPENSABLE = frozenset({"RecordingUrl"})
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,127}")
 
 
@@ -85,18 +95,31 @@ def parse_fields(raw_body: bytes) -> dict[str, str]:
         if not value:
             continue
         if not pattern.fullmatch(value):
+            if name in _DISPENSABLE:
+                continue
             raise InvalidCallback(f"{name} has a value of an unknown form")  # the value may hold anything: not repeated
         fields[name] = value
-    if missing := [name for name in _REQUIRED if name not in fields]:
+    if missing := [name for name in _required(fields) if name not in fields]:
         raise InvalidCallback(f"{', '.join(missing)} missing")
     return fields
 
 
 def check_fields(fields: Mapping[str, str], allowed: Mapping[str, re.Pattern[str]] = _FIELDS) -> None:
     """Hold fields to an allow-list, wherever they come from. Raises InvalidCallback."""
-    for name in (*_REQUIRED, *fields):
+    for name in (*_required(fields), *fields):
         if not allowed[name].fullmatch(fields.get(name, "")):
             raise InvalidCallback(f"no usable value for {name}")  # the value may hold anything: not repeated
+
+
+def to_session_status(raw: str | None) -> SessionStatus | None:
+    """Translate Twilio's SessionStatus. A word of the future says that the session is over, and no more."""
+    if raw is None:
+        return None
+    return "failed" if raw == "failed" else "ended" if raw == "ended" else "completed"
+
+
+def _required(fields: Mapping[str, str]) -> tuple[str, ...]:
+    return _REQUIRED if any(name in fields for name in _INSTEAD_OF_STATUS) else (*_REQUIRED, _STATUS)
 
 
 def to_answered_by(raw: str | None) -> AnsweredBy | None:

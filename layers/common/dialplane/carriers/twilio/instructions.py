@@ -7,12 +7,13 @@ https://www.twilio.com/docs/voice/twiml
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from twilio.twiml.voice_response import Connect, VoiceResponse
+from twilio.twiml.voice_response import VoiceResponse
 
 from dialplane.carriers.contract import Document
+from dialplane.carriers.speech_config import speech_config_of
 from dialplane.domain.instructions import Instructions
 
 _CONTENT_TYPE = "text/xml; charset=utf-8"
@@ -22,16 +23,73 @@ _CONTENT_TYPE = "text/xml; charset=utf-8"
 # Named by what is not in it: the complement compiles ten times slower.
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
+# https://www.twilio.com/docs/voice/conversationrelay/voice-configuration
+_TTS_PROVIDERS = {"amazon": "Amazon", "elevenlabs": "ElevenLabs", "google": "Google"}
+_ELEVENLABS_MODELS = frozenset({"flash_v2", "flash_v2_5", "turbo_v2", "turbo_v2_5"})
+_STT_PROVIDERS = {"deepgram": "Deepgram", "google": "Google"}
+# Deepgram's short names of its general models.
+_SPEECH_MODELS = {"nova-2": "nova-2-general", "nova-3": "nova-3-general"}
 
-def render(instructions: Instructions, *, stream_attributes: Mapping[str, str] = MappingProxyType({})) -> Document:
-    """Word the instructions as a TwiML document; ``stream_attributes`` are what others want beside a stream's address.
+Attributes = Mapping[str, str | None]
+
+
+def speech_attributes(instructions: Instructions) -> Attributes:
+    """How a conversation is heard and spoken, as attributes of ``<ConversationRelay>``.
+
+    What a provider that Twilio does not have would do is left to Twilio's own: a voice of one or a model of one would
+    end the session before it began.
+    """
+    config = speech_config_of(instructions)
+    tts, stt = _TTS_PROVIDERS.get(config.tts_provider or ""), _STT_PROVIDERS.get(config.stt_provider or "")
+    voice = config.voice if tts is not None or config.tts_provider is None else instructions.voice
+    if tts == "ElevenLabs" and voice is not None:
+        voice_model = (config.tts_model or "").removeprefix("eleven_")
+        voice = f"{voice}-{voice_model}" if voice_model in _ELEVENLABS_MODELS else voice
+    model = config.stt_model if stt is not None or config.stt_provider is None else None
+    language = instructions.language
+    return {
+        "language": language,
+        "ttsLanguage": config.tts_language if config.tts_language != language else None,
+        "transcriptionLanguage": config.stt_language if config.stt_language != language else None,
+        "ttsProvider": tts,
+        "voice": voice,
+        "transcriptionProvider": stt,
+        "speechModel": _SPEECH_MODELS.get(model, model) if model is not None else None,
+        "hints": ",".join(config.hints),
+        # What is said or pressed while the assistant may not be interrupted is told all the same: it may be an opt-out.
+        "reportInputDuringAgentSpeech": "any",
+    }
+
+
+def render(
+    instructions: Instructions,
+    *,
+    action_url: str | None = None,
+    stream_attributes: Mapping[str, str] = MappingProxyType({}),
+    speech: Callable[[Instructions], Attributes] = speech_attributes,
+) -> Document:
+    """Word the instructions as a TwiML document.
+
+    ``action_url`` is asked for another document once a conversation's session is over. ``stream_attributes`` are what
+    others want beside a stream's address, ``speech`` says in their words how a conversation is heard and spoken.
 
     Raises ValueError for the engine ``agent``, and when the engine needs a ``url`` and there is none.
     """
     response = VoiceResponse()
     match instructions.engine:
+        case "conversation":
+            attributes = {name: _text(value) for name, value in speech(instructions).items()}
+            conversation = response.connect(action=_text(action_url)).conversation_relay(
+                url=_url(instructions),
+                welcome_greeting=_text(instructions.welcome_message),
+                welcome_greeting_interruptible="any" if instructions.is_welcome_interruptible else "none",
+                interruptible="any",
+                dtmf_detection=True,
+                **{name: value for name, value in attributes.items() if value is not None},
+            )
+            _add_parameters(conversation, instructions)
         case "relay":
-            relay = _connect(response).conversation_relay(
+            relay = response.connect().conversation_relay(
                 url=_url(instructions),
                 welcome_greeting=_text(instructions.welcome_message),
                 language=_text(instructions.language),
@@ -39,7 +97,7 @@ def render(instructions: Instructions, *, stream_attributes: Mapping[str, str] =
             )
             _add_parameters(relay, instructions)
         case "stream":
-            stream = _connect(response).stream(url=_url(instructions), **stream_attributes)
+            stream = response.connect().stream(url=_url(instructions), **stream_attributes)
             _add_parameters(stream, instructions)
         case "say":
             voice, language = _text(instructions.voice), _text(instructions.language)
@@ -83,10 +141,6 @@ def transfer(
 
 def _document(response: VoiceResponse) -> Document:
     return Document(_CONTENT_TYPE, str(response))
-
-
-def _connect(response: VoiceResponse) -> Connect:
-    return response.connect()
 
 
 def _add_parameters(noun: object, instructions: Instructions) -> None:

@@ -7,18 +7,21 @@ https://www.twilio.com/docs/usage/webhooks/webhooks-security
 
 from __future__ import annotations
 
+import hmac
 from urllib.parse import parse_qs, urlsplit
 
 from twilio.request_validator import RequestValidator
 
 from dialplane.carriers.contract import Answer, CarrierCredentials, ForeignAccount, Report, SignedRequest
-from dialplane.carriers.twilio.fields import FIELDS_MAX, parse_fields, to_answered_by
+from dialplane.carriers.twilio.fields import FIELDS_MAX, parse_fields, to_answered_by, to_session_status
 
 SIGNATURE_HEADER = "x-twilio-signature"
+SOCKET_SIGNATURE_HEADER = SIGNATURE_HEADER
 UNSIGNED_STATUS = 403
 BODY_BYTES_MAX = 64 * 1024
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
+_DEFAULT_PORTS = {"https": 443, "wss": 443}
 
 
 class _MultiValues(dict[str, list[str]]):
@@ -48,6 +51,43 @@ def is_authentic(credentials: CarrierCredentials, request: SignedRequest) -> boo
         return False
 
 
+def is_authentic_socket(credentials: CarrierCredentials, request: SignedRequest) -> bool:
+    """Say whether Twilio signed this handshake with the account's auth token.
+
+    Twilio documents that it signs "the request URL". Its own server library validates a WebSocket's query string as if
+    it were a form; as one with the address, as everywhere else, it is validated here too. With and without a port, as
+    for any request.
+    """
+    signature, token = request.headers.get(SIGNATURE_HEADER), credentials.get("auth_token")
+    if not signature or token is None:
+        return False
+    validator = RequestValidator(token)
+    try:
+        expected = [
+            validator.compute_signature(url, parameters)
+            for address in _with_and_without_port(request.url.partition("#")[0])
+            for url, parameters in ((address, {}), _query_as_form(address))
+        ]
+    except ValueError:
+        return False
+    # As bytes: compare_digest refuses texts that are not ASCII, and this one is whatever somebody sent.
+    sent = signature.encode("utf-8", "replace")
+    return any(hmac.compare_digest(each.encode(), sent) for each in expected)
+
+
+def _with_and_without_port(url: str) -> set[str]:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 80)
+    return {url, parts._replace(netloc=host).geturl(), parts._replace(netloc=f"{host}:{port}").geturl()}
+
+
+def _query_as_form(url: str) -> tuple[str, dict[str, str]]:
+    parts = urlsplit(url)
+    query = parse_qs(parts.query, keep_blank_values=True, max_num_fields=FIELDS_MAX)
+    return parts._replace(query="").geturl(), {name: values[0] for name, values in query.items()}
+
+
 def parse_report(credentials: CarrierCredentials, body: bytes) -> Report:
     """Read an authentic status callback. Raises InvalidCallback and ForeignAccount."""
     return Report(_fields_of(credentials, body))
@@ -57,7 +97,7 @@ def parse_answer(credentials: CarrierCredentials, body: bytes) -> Answer:
     """Read an authentic request for TwiML. Raises InvalidCallback and ForeignAccount."""
     fields = _fields_of(credentials, body)
     raw = fields.get("AnsweredBy")
-    return Answer(fields["CallSid"], to_answered_by(raw), raw)
+    return Answer(fields["CallSid"], to_answered_by(raw), raw, to_session_status(fields.get("SessionStatus")))
 
 
 def _signed_parameters(url: str, raw_body: bytes, content_type: str | None) -> _MultiValues | str:

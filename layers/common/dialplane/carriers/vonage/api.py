@@ -22,7 +22,7 @@ from dialplane.carriers.vonage.events import parse_time, record_to_fields, to_ca
 from dialplane.carriers.vonage.instructions import talk
 from dialplane.carriers.vonage.webhooks import to_json
 from dialplane.domain.carrier import CarrierCall, CreateOutcome, DialRequest, Placed, Rejected, RejectionCause, Unknown
-from dialplane.domain.errors import CallNotInProgress
+from dialplane.domain.errors import CallNotInProgress, ControlUnsupported
 
 _BASE_URL = "https://api.nexmo.com"
 _PATH = "/v1/calls"
@@ -121,6 +121,10 @@ class VonageApi:
         transfer = {"action": "transfer", "destination": {"type": "ncco", "ncco": ncco}}
         if not self._command(carrier_call_id, transfer):
             raise CallNotInProgress("over")
+
+    def start_recording(self, carrier_call_id: str, *, status_url: str) -> None:
+        """Vonage records what an NCCO tells it to, and no call that is under way. Raises ControlUnsupported."""
+        raise ControlUnsupported("Vonage does not record a call that is under way.")
 
     def _command(self, carrier_call_id: str, command: Mapping[str, Any]) -> bool:
         """Change a live call; False when it is over."""

@@ -27,7 +27,7 @@ _SENTENCE_END = re.compile(r"""[.!?…]+["'”’)\]]*\s+|[。！？]+|\n+""")
 _STYLE = re.compile(r"([0-9]{1,3})(-premium)?")
 
 
-def render(instructions: Instructions) -> Document:
+def render(instructions: Instructions, *, action_url: str | None = None) -> Document:
     """Word the instructions as an NCCO.
 
     ``voice`` is the number of a style of the language, ``11`` or ``11-premium``; a voice of another carrier's is left

@@ -19,6 +19,7 @@ from typing import Any
 from dialplane.carriers.contract import Answer, CarrierCredentials, InvalidCallback, Report, SignedRequest
 
 SIGNATURE_HEADER = "authorization"
+SOCKET_SIGNATURE_HEADER = None
 # When its signing fails Vonage sends unsigned, and it sends again after a 429, 503 or 504. Not a 5xx: whoever sends us
 # rubbish must not be able to raise the alarm about errors of our own.
 UNSIGNED_STATUS = 429
@@ -80,6 +81,11 @@ def is_authentic(credentials: CarrierCredentials, request: SignedRequest) -> boo
         )
     except (ValueError, OverflowError, RecursionError):  # signed with our secret, and nothing that Vonage sends
         return False
+
+
+def is_authentic_socket(credentials: CarrierCredentials, request: SignedRequest) -> bool:
+    """Never: no conversation of ours goes over this carrier."""
+    return False
 
 
 def parse_report(credentials: CarrierCredentials, body: bytes) -> Report:
