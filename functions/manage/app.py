@@ -30,8 +30,9 @@ from dialplane.domain.accounts import (
     check_scope,
 )
 from dialplane.domain.calls import Call
+from dialplane.domain.commands import Command, CommandType
 from dialplane.domain.errors import CarrierUnavailable, DialplaneError, FieldsInvalid, RouteNotFound, ValueInvalid
-from dialplane.domain.idempotency import IdempotencyKey
+from dialplane.domain.idempotency import IdempotencyKey, is_key
 from dialplane.domain.money import parse_amount
 from dialplane.domain.phone_numbers import PhoneNumber
 from dialplane.domain.statuses import CallStatus
@@ -39,14 +40,17 @@ from dialplane.domain.templates import check_text
 from dialplane.dynamodb.accounts import AccountStore
 from dialplane.dynamodb.call_log import CallLog
 from dialplane.dynamodb.commands import CommandStore
+from dialplane.dynamodb.conversations import ConversationStore
 from dialplane.dynamodb.destinations import DestinationStore
 from dialplane.dynamodb.wallets import WalletStore
 from dialplane.runtime import api_docs, clock, fields
 from dialplane.runtime.callback_urls import callback_urls
 from dialplane.runtime.carrier_accounts import CarrierAccounts
+from dialplane.runtime.conversation_tasks import ConversationTasks
 from dialplane.runtime.documents import (
     call_document,
     carrier_account_document,
+    conversation_document,
     dnc_document,
     ledger_entry_document,
     number_document,
@@ -56,10 +60,16 @@ from dialplane.runtime.documents import (
 )
 from dialplane.runtime.entry import serve
 from dialplane.runtime.http import HttpRequest, HttpResponse, json_response
-from dialplane.runtime.problems import refusal
+from dialplane.runtime.problems import rate_limit_headers, refusal
 from dialplane.runtime.settings import Settings
-from dialplane.usecases.browse_calls import BrowseCallsUseCase, CallFilters
-from dialplane.usecases.control_call import CARRIER_TIMEOUT, Command, CommandType, ControlCallUseCase
+from dialplane.usecases.browse_calls import UNSUPPORTED, BrowseCallsUseCase, CallFilters
+from dialplane.usecases.control_call import (
+    CARRIER_TIMEOUT,
+    COMMANDS_PER_MINUTE_MAX,
+    ControlCallUseCase,
+    Given,
+)
+from dialplane.usecases.erase_transcript import EraseTranscriptUseCase
 from dialplane.usecases.manage_dnc import ManageDncUseCase
 from dialplane.usecases.manage_wallet import ManageWalletUseCase
 
@@ -83,6 +93,7 @@ class Api:
     accounts: AccountStore
     calls: BrowseCallsUseCase
     control: ControlCallUseCase
+    transcripts: EraseTranscriptUseCase
     wallets: ManageWalletUseCase
     wallet_store: WalletStore
     dnc: ManageDncUseCase
@@ -126,6 +137,8 @@ def build(
     tables = settings.tables("accounts", "destinations", "wallets", "calls", "idempotency", "usage")
     accounts, destinations = AccountStore(client, tables), DestinationStore(client, tables)
     calls, commands, wallets = CallLog(client, tables), CommandStore(client, tables), WalletStore(client, tables)
+    conversations = ConversationStore(client, tables)
+    tasks = ConversationTasks(client, settings.text("CONVERSATION_TASKS_QUEUE_URL"))
     carrier_accounts = CarrierAccounts(client, settings.text("CARRIER_SECRETS_PREFIX"))
 
     def carrier_of(organization_id: str, carrier: str, carrier_account_id: str) -> CarrierApi:
@@ -140,10 +153,12 @@ def build(
     def status_url(call: Call) -> str:
         return callback_urls(settings.public_base_url, call)[1]
 
+    browse = BrowseCallsUseCase(calls, commands, conversations, now)
     return Api(
         accounts=accounts,
-        calls=BrowseCallsUseCase(calls, commands),
-        control=ControlCallUseCase(commands, accounts, destinations, carrier_of, status_url, now),
+        calls=browse,
+        control=ControlCallUseCase(commands, accounts, destinations, tasks, carrier_of, status_url, now),
+        transcripts=EraseTranscriptUseCase(browse.get, calls, conversations, now),
         wallets=ManageWalletUseCase(wallets, accounts, now),
         wallet_store=wallets,
         dnc=ManageDncUseCase(destinations, calls, now, sleep),
@@ -189,8 +204,22 @@ def _list_calls_in(dialect: str, api: Api, query: Mapping[str, str], key: ApiKey
 
 def _get_call(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
     call = api.calls.get(key.organization_id, _path(request, "call_id"))
+    conversation = api.calls.conversation(call)
     dialect = _dialect(_CALL_ROUTE, key)
-    return json_response(200, call_document(call) if dialect is None else calls_of(dialect).call_document(call))
+    if dialect is not None:
+        return json_response(200, calls_of(dialect).call_document(call, conversation))
+    shown = conversation_document(call, conversation) if conversation is not None else None
+    return json_response(200, {**call_document(call), "conversation": shown})
+
+
+def _get_transcript(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
+    call, conversation = api.calls.transcript(key.organization_id, _path(request, "call_id"))
+    return json_response(200, {"call_id": call.id, **conversation_document(call, conversation)})
+
+
+def _erase_transcript(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
+    api.transcripts.erase(key.organization_id, _path(request, "call_id"))
+    return HttpResponse(204)
 
 
 def _get_call_events(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
@@ -205,14 +234,45 @@ _COMMAND_FIELDS: dict[CommandType, tuple[tuple[str, ...], tuple[str, ...], str |
     CommandType.INJECT_CONTEXT: (("type", "content"), (), "trigger_response"),
     CommandType.SAY: (("type", "content"), (), "end_after"),
 }
+_NOT_TAKEN_IN = "The call's model hears and speaks by itself and takes no text in: nothing was said or made known."
 
 
 def _control_call(api: Api, request: HttpRequest, key: ApiKey) -> HttpResponse:
-    command = _command(request.json_object())
+    body = request.json_object()
+    command_id = _command_id(request, body.pop("command_id", None))
+    command = _command(body)
     call = api.calls.get(key.organization_id, _path(request, "call_id"))
-    is_reliable = api.control.control(key, call, command)
-    limited = {} if is_reliable else {"x_command_reliability": "limited"}
-    return json_response(200, {"success": True, "message": "Command sent successfully"}, **limited)
+    given = api.control.control(key, call, command, command_id=command_id)
+    headers = rate_limit_headers(COMMANDS_PER_MINUTE_MAX, given.remaining, given.resets_in_seconds)
+    headers |= {"x-command-id": given.command_id, "x-command-result": given.result}
+    headers |= {"idempotent-replayed": "true"} if given.is_replay else {}
+    headers |= {} if given.is_reliable else {"x-command-reliability": "limited"}
+    return HttpResponse(200, json_response(200, _given_document(given)).body, headers=headers)
+
+
+def _given_document(given: Given) -> dict[str, Any]:
+    """The seed's two fields; where a command may not do all that it says, also how much of it."""
+    if given.is_reliable:
+        return {"success": True, "message": "Command sent successfully"}
+    is_sent = given.result != UNSUPPORTED
+    message = "Command sent successfully" if is_sent else _NOT_TAKEN_IN
+    return {"success": is_sent, "message": message, "reliability": "limited", "result": given.result}
+
+
+def _command_id(request: HttpRequest, sent: object) -> str | None:
+    """The id by which a command is known when it comes again: the body's, or the header's."""
+    header = request.headers.get("idempotency-key")
+    if sent is None or header is None:
+        sent = header if sent is None else sent
+    elif sent != header:
+        raise ValueInvalid("command_id and Idempotency-Key are two names for one id. Send one.", field="command_id")
+    if sent is None:
+        return None
+    if not isinstance(sent, str) or not is_key(sent):
+        raise ValueInvalid(
+            "command_id must be 1 to 255 visible ASCII characters without spaces, such as a UUID.", field="command_id"
+        )
+    return sent
 
 
 def _command(body: dict[str, Any]) -> Command:
@@ -221,19 +281,22 @@ def _command(body: dict[str, Any]) -> Command:
         raise ValueInvalid(f"type must be one of: {', '.join(CommandType)}.", field="type")
     kind = CommandType(sent)
     required, optional, switch = _COMMAND_FIELDS[kind]
-    if switch is not None and body.get(switch) is not None and not isinstance(body[switch], bool):
+    is_on = body.pop(switch, None) if switch is not None else None
+    if is_on is not None and not isinstance(is_on, bool):
         error = {"type": "bool_type", "loc": ["body", switch], "msg": "Input should be true or false"}
-        raise FieldsInvalid([error | {"input": body[switch]}])
-    texts = fields.text_fields(
-        {name: value for name, value in body.items() if name != switch}, required=required, optional=optional
-    )
+        raise FieldsInvalid([error | {"input": is_on}])
+    texts = fields.text_fields(body, required=required, optional=optional)
     for name in ("message", "content"):
         check_text(texts.get(name, ""), field=name)
+    if "content" in required and not texts["content"].strip():
+        raise ValueInvalid("content is empty: there is nothing to say or to make known.", field="content")
     destination = texts.get("destination")
     return Command(
         kind,
-        message=texts.get("message") or None,
+        content=texts.get("content") or texts.get("message") or None,
         destination=PhoneNumber.parse(destination, field="destination") if destination is not None else None,
+        end_after=kind is CommandType.SAY and is_on is True,
+        trigger_response=kind is CommandType.INJECT_CONTEXT and is_on is True,
     )
 
 
@@ -318,6 +381,8 @@ _ROUTES: dict[str, tuple[Scope, _Handler]] = {
     _LIST_ROUTE: (Scope.READ_CALLS, _list_calls),
     _CALL_ROUTE: (Scope.READ_CALLS, _get_call),
     "GET /calls/{call_id}/events": (Scope.READ_CALLS, _get_call_events),
+    "GET /calls/{call_id}/transcript": (Scope.READ_CALLS, _get_transcript),
+    "DELETE /calls/{call_id}/transcript": (Scope.ERASE_TRANSCRIPTS, _erase_transcript),
     _CONTROL_ROUTE: (Scope.CONTROL_CALLS, _control_call),
     _TERMINATE_ROUTE: (Scope.CONTROL_CALLS, _terminate_call),
     _BURKI_LIST_ROUTE: (Scope.READ_CALLS, _list_calls_as_burki),

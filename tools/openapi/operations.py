@@ -157,6 +157,12 @@ _IDEMPOTENCY_KEY = Parameter(
     "One key, one effect, for 24 hours. A repetition is answered like the first request.",
     "header",
 )
+_COMMAND_ID = Parameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255},
+    "Another name for `command_id`.",
+    "header",
+)
 _DRY_RUN = Parameter("dry_run", BOOLEAN, "Say what the request would do, and do nothing. May also be in the body.")
 _CALL_HEADERS = {
     "Location": "Where the call is shown",
@@ -305,7 +311,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "One call, by our id or the carrier's",
         _OF_A_DIALECT,
         Scope.READ_CALLS,
-        answers={200: ("Call", "KlenCall", "HmsCall")},
+        answers={200: ("CallDetails", "KlenCall", "HmsCall")},
         errors=(*_KEY_ERRORS, "call_not_found"),
         dialects=(None, "klen", "hms"),
         takes_key_in_query=True,
@@ -319,21 +325,53 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=(*_KEY_ERRORS, "call_not_found"),
     ),
     Operation(
+        "GET /calls/{call_id}/transcript",
+        CALLS,
+        "What was said on a call",
+        "The same as `conversation` of the call.",
+        Scope.READ_CALLS,
+        answers={200: ("Transcript",)},
+        errors=(*_KEY_ERRORS, "call_not_found", "transcript_not_found"),
+    ),
+    Operation(
+        "DELETE /calls/{call_id}/transcript",
+        CALLS,
+        "Erase what was said on a call",
+        "The transcript, its summary and analysis, the reference to the recording, and the texts and variables that "
+        "the call began with. That the call took place and what it cost stays. Erasing twice is erasing once.",
+        Scope.ERASE_TRANSCRIPTS,
+        answers={204: ()},
+        errors=(*_KEY_ERRORS, "call_not_found", "call_not_settled"),
+    ),
+    Operation(
         "POST /calls/{call_id}/control",
         HMS,
         "Give a call in progress a command",
-        "`end-call` and `transfer` go to the carrier; a transfer passes the gates of a call to its destination. A call "
-        "takes ten commands a minute, and its timeline tells which. Keys with a dialect get its errors.",
+        "Where Dialplane holds the conversation, it takes the command: `say` and `inject-context` reach the callee and "
+        "the model, and the message of `end-call` and `transfer` is spoken first. Everywhere else `end-call` and "
+        "`transfer` go to the carrier, and the others are refused; a realtime model takes no text in, and the answer "
+        "says so. A transfer passes the gates of a call to its destination. A call takes ten commands a minute, and "
+        "its timeline tells which, with what became of them. A command that comes again with the same `command_id` or "
+        "`Idempotency-Key` is answered again and not given. Keys with a dialect get its errors.",
         Scope.CONTROL_CALLS,
+        parameters=(_COMMAND_ID,),
         bodies=("Command",),
         examples={
             "end": {"type": "end-call"},
             "transfer": {"type": "transfer", "destination": "+15551234568", "message": "One moment, please."},
             "inject_context": {"type": "inject-context", "content": "The code is 1234.", "trigger_response": True},
-            "say": {"type": "say", "content": "Are you still there?", "end_after": False},
+            "say": {"type": "say", "content": "Are you still there?", "end_after": False, "command_id": "ask-1"},
         },
         answers={200: ("CommandSent",)},
-        headers={"X-Command-Reliability": "`limited` when a message of the command may not be heard"},
+        headers={
+            "X-Command-Id": "The command's id in the timeline: yours, or one of ours",
+            "X-Command-Result": "`accepted` by the conversation, `applied` by the carrier, or `unsupported`",
+            "X-Command-Reliability": "`limited` when not all of the command may be done",
+            "Idempotent-Replayed": _CALL_HEADERS["Idempotent-Replayed"],
+            "X-RateLimit-Limit": "How many commands the call takes in a minute",
+            "X-RateLimit-Remaining": "How many more it takes in this one",
+            "X-RateLimit-Reset": "In how many seconds the next one begins",
+        },
         errors=(
             *_CONTROL_ERRORS,
             *_BODY_ERRORS,
@@ -342,6 +380,8 @@ OPERATIONS: tuple[Operation, ...] = (
             "do_not_call",
             "destination_not_allowed",
             "command_not_available",
+            "idempotency_key_reused",
+            "idempotency_in_progress",
         ),
         dialects=(None, "klen", "hms"),
         takes_key_in_query=True,

@@ -58,11 +58,13 @@ SPECIMENS: dict[str, DialplaneError] = {
         errors.AssistantNotFound("No assistant found for phone number +15551234567"),
         errors.CallerNumberMissing(),
         errors.CallNotFound(),
+        errors.TranscriptNotFound("no conversation was held on it, or it is kept no longer"),
         errors.DncEntryNotFound(),
         errors.RouteNotFound("There is no GET /docs/other.js. GET /docs is the page."),
         errors.InsufficientBalance(available=Money(40_000, "USD"), required=Money(150_000, "USD")),
         errors.ControlUnsupported("ElevenLabs has no request that transfers a call."),
         errors.CommandNotAvailable("say"),
+        errors.CallNotSettled("in_progress"),
         errors.SetupMissing(["agent"]),
         errors.IdempotencyInProgress(2),
         errors.ActiveCallsLimitReached(100),
@@ -112,6 +114,14 @@ _SCHEMAS = {
 }
 
 
+_HEADERS = {
+    "Retry-After": "Seconds after which the request can be repeated",
+    "X-RateLimit-Limit": "How many there may be in the period",
+    "X-RateLimit-Remaining": "How many more there may be in this one",
+    "X-RateLimit-Reset": "In how many seconds the next one begins",
+}
+
+
 def responses(codes: Iterable[str], dialects: Iterable[str | None], path: str) -> dict[str, Any]:
     """The answers with these errors, and with a fault of ours, in the words of each dialect."""
     found: dict[str, Any] = {}
@@ -132,11 +142,9 @@ def _add(found: dict[str, Any], error: DialplaneError, dialect: str | None, path
     named = f"`{code}`"
     if named not in response["description"]:
         response["description"] = ", ".join(filter(None, (response["description"], named)))
-    if "retry-after" in answer.headers:
-        response["headers"]["Retry-After"] = {
-            "description": "Seconds after which the request can be repeated",
-            "schema": {"type": "integer"},
-        }
+    for header, description in _HEADERS.items():
+        if header.lower() in answer.headers:
+            response["headers"][header] = {"description": description, "schema": {"type": "integer"}}
     content = response["content"].setdefault(answer.content_type, {"schema": {"anyOf": []}, "examples": {}})
     schema = {"$ref": f"#/components/schemas/{_SCHEMAS[dialect]}"}
     if schema not in content["schema"]["anyOf"]:

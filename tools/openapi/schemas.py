@@ -9,10 +9,12 @@ from typing import Any
 
 from dialplane.carriers.registry import CARRIERS, TRAITS
 from dialplane.domain.admission import GateVerdict
+from dialplane.domain.commands import CommandType
+from dialplane.domain.conversation_settings import EndReason
+from dialplane.domain.conversations import Source
 from dialplane.domain.resolution import CandidateVerdict, Rule
 from dialplane.domain.statuses import CallerNumberReason, CallStatus, EndedReason
 from dialplane.domain.wallets import LedgerEntryKind
-from dialplane.usecases.control_call import CommandType
 
 Schema = dict[str, Any]
 
@@ -93,8 +95,38 @@ _CALL = closed(
     charge=nullable(ref("Money")),
     carrier_cost=nullable(closed("What the carrier says it takes for the call.", amount=TEXT, currency=nullable(TEXT))),
     carrier_error=nullable(TEXT),
-    welcome_message=TEXT,
+    welcome_message=nullable(TEXT | {"description": "What the assistant says first; null once it was erased"}),
     agenda=nullable(TEXT),
+)
+
+_CONVERSATION = closed(
+    "What was said on a call, as the other side has heard it. It grows while the call is in progress.",
+    started_at=TIME,
+    ended_at=nullable(TIME),
+    end_reason=nullable(words(*EndReason)),
+    turns=array(
+        closed(
+            speaker=words("assistant", "callee"),
+            text=TEXT,
+            at=TIME,
+            source=nullable(words(*Source)),
+            interrupted=BOOLEAN | {"description": "Cut by the callee: `text` ends where nobody listened any more"},
+            first_token_ms=nullable(INTEGER | {"description": "How long the model took to its first word"}),
+        )
+    ),
+    summary=nullable(TEXT),
+    analysis=ANYTHING | {"description": "In the shape of the assistant's `analysis_schema`, or null"},
+    opted_out_at=nullable(TIME),
+    voicemail=nullable(
+        closed(
+            "An answering machine: when it was heard, our message was sent, and was played to its end.",
+            detected_at=TIME,
+            message_sent_at=nullable(TIME),
+            message_played_at=nullable(TIME),
+        )
+    ),
+    recording=nullable(closed("At the carrier, by its credentials.", id=nullable(TEXT), url=nullable(TEXT))),
+    expires_at=nullable(TIME | {"description": "When none of this is kept any more"}),
 )
 
 _TIMELINE_ENTRY: Schema = {
@@ -125,11 +157,13 @@ _TIMELINE_ENTRY: Schema = {
         closed(
             at=TIME,
             type={"const": "control_command"},
+            command_id=TEXT,
             command=words(*CommandType),
-            result=TEXT | {"description": "`sent`, an error's code, or `unknown`"},
+            result=TEXT | {"description": "`accepted`, then `applied`, `unsupported` or an error's code"},
             destination=nullable(TEXT | {"description": "masked"}),
         ),
         closed(at=TIME, type={"const": "settled"}, hold=ref("Money"), charge=ref("Money"), release=ref("Money")),
+        closed(at=TIME, type={"const": "transcript_erased"}),
     ]
 }
 
@@ -155,6 +189,7 @@ _DRY_RUN = closed(
     caller_number_reason=_REASON,
     to=PHONE_NUMBER,
     carrier=nullable(words(*CARRIERS)),
+    disclosure=nullable(TEXT | {"description": "What is said before everything else in a conversation"}),
     welcome_message=nullable(TEXT),
     agenda=nullable(TEXT),
     hold=nullable(ref("Money")),
@@ -271,16 +306,42 @@ _TESTER_CALL = closed(
     raw=FREE | {"description": "The carrier's answer, unmodified"},
 )
 
+_WORDS: Schema = {"type": "string", "maxLength": 4096}
+
+
+def _command(name: str, *optional: str, **properties: Schema) -> Schema:
+    """A command of this type. An id of the client's own may be with each."""
+    command_id: Schema = {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"}
+    shape = closed(type={"const": name}, **properties, command_id=nullable(command_id))
+    return partly(shape, *optional, "command_id")
+
+
 _BALANCE = {"balance": TEXT, "required": TEXT, "currency": TEXT}
 
 COMPONENTS: dict[str, Schema] = {
     "Money": closed(amount={"type": "string", "pattern": "^-?[0-9]+\\.[0-9]{6}$"}, currency=TEXT),
     "Problem": _PROBLEM,
     "Call": _CALL,
+    "Conversation": _CONVERSATION,
+    "CallDetails": closed(
+        "A call with what was said on it; null where no conversation was held, and once it is not kept any more.",
+        **_CALL["properties"],
+        conversation=nullable(ref("Conversation")),
+    ),
+    "Transcript": closed(call_id=TEXT, **_CONVERSATION["properties"]),
     "CallPage": closed(calls=array(ref("Call")), next_cursor=nullable(TEXT), has_more=BOOLEAN),
     "Timeline": closed(events=array(_TIMELINE_ENTRY)),
     "DryRun": _DRY_RUN,
-    "CommandSent": closed(success={"const": True}, message=TEXT),
+    "CommandSent": partly(
+        closed(
+            success=BOOLEAN | {"description": "false for a command that the call's model cannot take in"},
+            message=TEXT,
+            reliability={"const": "limited", "description": "There when not all of the command may be done"},
+            result=words("applied", "unsupported"),
+        ),
+        "reliability",
+        "result",
+    ),
     "Wallet": closed(
         "`deposited = available + held + spent`",
         currency=TEXT,
@@ -392,26 +453,10 @@ COMPONENTS: dict[str, Schema] = {
     "DncReason": partly(closed(reason=nullable(TEXT)), "reason"),
     "Command": {
         "oneOf": [
-            partly(closed(type={"const": "end-call"}, message=nullable(TEXT)), "message"),
-            partly(closed(type={"const": "transfer"}, destination=PHONE_NUMBER, message=nullable(TEXT)), "message"),
-            partly(
-                closed(
-                    "409 while no conversation holds the call.",
-                    type={"const": "inject-context"},
-                    content=TEXT,
-                    trigger_response=nullable(BOOLEAN),
-                ),
-                "trigger_response",
-            ),
-            partly(
-                closed(
-                    "409 while no conversation holds the call.",
-                    type={"const": "say"},
-                    content=TEXT,
-                    end_after=nullable(BOOLEAN),
-                ),
-                "end_after",
-            ),
+            _command("end-call", "message", message=nullable(_WORDS)),
+            _command("transfer", "message", destination=PHONE_NUMBER, message=nullable(_WORDS)),
+            _command("inject-context", "trigger_response", content=_WORDS, trigger_response=nullable(BOOLEAN)),
+            _command("say", "end_after", content=_WORDS, end_after=nullable(BOOLEAN)),
         ]
     },
 }

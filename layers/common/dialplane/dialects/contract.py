@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # answers load this module, and must not load what only reque
     from dialplane.domain.accounts import PresentedKey
     from dialplane.domain.admission import InitiateCall
     from dialplane.domain.calls import Call
+    from dialplane.domain.conversations import Conversation
     from dialplane.domain.errors import DialplaneError
     from dialplane.domain.idempotency import IdempotencyKey
     from dialplane.domain.sessions import Session
@@ -75,5 +76,5 @@ class CallsModule(Protocol):
     def page_document(self, page: CallRange, query: CallQuery) -> Mapping[str, Any]:
         """Its list."""
 
-    def call_document(self, call: Call) -> Mapping[str, Any]:
-        """Its single call."""
+    def call_document(self, call: Call, conversation: Conversation | None = None) -> Mapping[str, Any]:
+        """Its single call, with what was said on it."""

@@ -35,6 +35,7 @@ class Scope(StrEnum):
     INITIATE_CALLS = "can_initiate_calls"
     READ_CALLS = "can_read_calls"
     CONTROL_CALLS = "can_control_calls"
+    ERASE_TRANSCRIPTS = "can_erase_transcripts"
     READ_WALLET = "can_read_wallet"
     DEPOSIT = "can_deposit"
     READ_DNC = "can_read_dnc"

@@ -13,7 +13,7 @@ from dialplane.domain.assistants import is_realtime
 from dialplane.domain.conversation_settings import DISCLOSURE, RECORDING_DISCLOSURE, ConversationSettings
 from dialplane.domain.errors import ConfigurationInvalid
 from dialplane.domain.language_model import PROVIDERS, PROVIDERS_WITH_KEY
-from dialplane.domain.templates import PROMPT_LENGTH_MAX, Variables, render
+from dialplane.domain.templates import PROMPT_LENGTH_MAX, Variables, render, render_references
 
 # Said as the assistant has them; where it has none the settings have the platform's own words, or nothing is said.
 _TEXTS = ("goodbye_message", "voicemail_message", "silence_message", "fallback_message", "opt_out_message")
@@ -71,7 +71,7 @@ def settings_of(
         first_message=first_message,
         disclosure=_disclosure(assistant, organization),
         prompt=prompt,
-        agenda=render(agenda, variables, field="agenda") if agenda else None,
+        agenda=render_references(agenda, variables, field="agenda") if agenda else None,
         variables=variables,
         organization_name=organization.name,
         assistant_name=assistant.name,
@@ -100,13 +100,13 @@ def _prompt_and_model(assistant: Assistant, variables: Variables) -> tuple[str |
     messages = list(_messages(llm.pop("messages", None)))
     prompt = assistant.prompt or "\n\n".join(text for role, text in messages if role == "system")
     examples = [
-        {"role": role, "content": render(text, variables, field="llm_config")}
+        {"role": role, "content": render_references(text, variables, field="llm_config", length_max=PROMPT_LENGTH_MAX)}
         for role, text in messages
         if role != "system"
     ]
     if examples:
         llm["messages"] = examples
-    return (render(prompt, variables, field="prompt", length_max=PROMPT_LENGTH_MAX) if prompt else None), llm
+    return (render_references(prompt, variables, field="prompt", length_max=PROMPT_LENGTH_MAX) if prompt else None), llm
 
 
 def _messages(messages: object) -> Iterator[tuple[str, str]]:

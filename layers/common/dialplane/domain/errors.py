@@ -9,10 +9,11 @@
     ├── Unauthenticated           AuthenticationRequired · KeyInvalid
     ├── Forbidden                 PermissionDenied · OrganizationSuspended · CallerNumberForeign ·
     │                             AssistantForeign · NumberCannotDialOut · DestinationOnDnc · DestinationNotAllowed
-    ├── NotFound                  AssistantNotFound · CallerNumberMissing · CallNotFound ·
+    ├── NotFound                  AssistantNotFound · CallerNumberMissing · CallNotFound · TranscriptNotFound ·
     │                             DncEntryNotFound · RouteNotFound · EntityNotFound
     ├── InsufficientBalance
-    ├── Conflict                  ControlUnsupported · CommandNotAvailable; the call is not such that this can be done
+    ├── Conflict                  ControlUnsupported · CommandNotAvailable · CallNotSettled; the call is not such that
+    │                             this can be done
     ├── SetupMissing              the organization lacks what this kind of call needs
     ├── Busy                      IdempotencyInProgress · ActiveCallsLimitReached · RateLimitExceeded ·
     │                             CommandsLimitReached · CarrierRateReached · ServiceBusy; try again later
@@ -171,10 +172,8 @@ class IdempotencyKeyReused(InvalidRequest):
 
     code = "idempotency_key_reused"
 
-    def __init__(self) -> None:
-        super().__init__(
-            "This Idempotency-Key was used with a different request body. Use a new key for a new request.",
-        )
+    def __init__(self, name: str = "Idempotency-Key") -> None:
+        super().__init__(f"This {name} was used with a different request body. Use a new {name} for a new request.")
 
 
 class Unauthenticated(DialplaneError):
@@ -291,6 +290,15 @@ class CallNotFound(NotFound):
         super().__init__("No call with this id. Use a call_id or the carrier's call id of your own organization.")
 
 
+class TranscriptNotFound(NotFound):
+    """The call has no conversation whose words are kept: none was held, or its time is over, or it was erased."""
+
+    code = "transcript_not_found"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"There is no transcript of this call: {reason}.")
+
+
 class DncEntryNotFound(NotFound):
     """The number is not on the organization's do-not-call list."""
 
@@ -346,6 +354,19 @@ class CommandNotAvailable(Conflict):
             f'The command "{command}" needs a conversation that can take it in, and this call has none. '
             "Commands that every call takes: end-call, transfer.",
             command=command,
+        )
+
+
+class CallNotSettled(Conflict):
+    """The call is not over, or its books are not closed yet."""
+
+    code = "call_not_settled"
+
+    def __init__(self, status: str) -> None:
+        super().__init__(
+            f"The call is {status} and not settled. Its transcript can be erased when it has ended and is settled, "
+            "seconds later.",
+            call_status=status,
         )
 
 
@@ -405,6 +426,7 @@ class RateLimitExceeded(Busy):
             f"This API key may make {limit} calls per {period}. Repeat the request after the time in Retry-After.",
             retry_after_seconds=retry_after_seconds,
         )
+        self.limit = limit
 
 
 class CommandsLimitReached(Busy):
@@ -418,6 +440,7 @@ class CommandsLimitReached(Busy):
             "Retry-After.",
             retry_after_seconds=retry_after_seconds,
         )
+        self.limit = limit
 
 
 class CarrierRateReached(Busy):

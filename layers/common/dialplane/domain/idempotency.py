@@ -20,6 +20,11 @@ RETENTION = timedelta(hours=24)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
+def is_key(text: str) -> bool:
+    """True when the text can name a request: 1 to 255 visible ASCII characters."""
+    return _KEY.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
     """The scope (organization, route and key) as one SHA-256 in hex, and the fingerprint of the request's body."""
@@ -33,7 +38,7 @@ class IdempotencyKey:
 
         The fingerprint is over the parsed body, so white space and the order of fields do not matter.
         """
-        if _KEY.fullmatch(text) is None:
+        if not is_key(text):
             raise ValueInvalid(
                 "Idempotency-Key must be 1 to 255 visible ASCII characters without spaces, such as a UUID.",
                 field="Idempotency-Key",

@@ -276,13 +276,17 @@ class CallStore:
     ) -> Call | None:
         """Set the time of the next check; the call as it is then, or None when it has changed since it was read."""
         later = replace(call, next_check_at=next_check_at, checks_made=checks_made, times_not_found=times_not_found)
+        return replace(later, version=call.version + 1) if self.replace(call, later) else None
+
+    def replace(self, before: Call, after: Call) -> bool:
+        """Write what has changed; False when the call is not as it was read any more."""
         try:
-            self.client.call("dynamodb", "UpdateItem", call_update(self.tables.calls, call, later))
+            self.client.call("dynamodb", "UpdateItem", call_update(self.tables.calls, before, after))
         except AwsError as error:
             if error.code != "ConditionalCheckFailedException":
                 raise
-            return None
-        return replace(later, version=call.version + 1)
+            return False
+        return True
 
     def _get(self, key: Key) -> Call | None:
         reply = self._call("GetItem", {"Key": key.attributes, "ConsistentRead": True})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from dialplane.dynamodb.answers import AnswerStore
 from dialplane.dynamodb.conversations import ConversationStore
 from dialplane.dynamodb.destinations import DestinationStore
 from dialplane.models.registry import open_model
+from dialplane.runtime.conversation_tasks import ConversationTasks
 from dialplane.runtime.organization_secrets import OrganizationSecrets
 from dialplane.runtime.settings import Settings
 from dialplane.usecases.converse import ConverseUseCase
@@ -26,19 +26,6 @@ if TYPE_CHECKING:  # frames must not wait for what only tasks and analyses need
     from dialplane.usecases.attend_conversations import AttendConversationsUseCase
 
 CARRIER_TIMEOUT_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class ConversationTasks:
-    """The queue of what is to be done about conversations later."""
-
-    client: AwsClient
-    queue_url: str
-
-    def put(self, task: Mapping[str, Any], *, delay_seconds: int = 0) -> None:
-        """Have a task delivered, at least once, not before the delay is over. Raises AwsError."""
-        message = {"QueueUrl": self.queue_url, "MessageBody": json.dumps(task), "DelaySeconds": min(delay_seconds, 900)}
-        self.client.call("sqs", "SendMessage", message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +125,7 @@ def build_attend(
         return open_carrier(carrier, credentials, timeout_seconds=CARRIER_TIMEOUT_SECONDS)
 
     def finish_command(task: Mapping[str, Any], result: str) -> None:
-        commands.finish_by_id(
-            task["organization_id"], task["call_id"], task["command_id"], at_text=task["recorded_at"], result=result
-        )
+        commands.finish(task["organization_id"], task["call_id"], task["command_id"], result=result)
 
     return AttendConversationsUseCase(
         converse=converse,

@@ -5,8 +5,9 @@ Money is ``{"amount": "0.090000", "currency": "USD"}``, times are RFC 3339 in UT
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dialplane.carriers.registry import TRAITS
@@ -19,6 +20,7 @@ from dialplane.domain.times import to_text
 from dialplane.domain.wallets import LedgerEntry, Wallet
 
 if TYPE_CHECKING:  # who places calls loads this module, and must not load what only management needs
+    from dialplane.domain.conversations import Conversation, Utterance
     from dialplane.usecases.browse_calls import TimelineEntry
     from dialplane.usecases.manage_dnc import DncEntry
     from dialplane.usecases.manage_wallet import Reconciliation
@@ -61,15 +63,66 @@ def call_document(call: Call) -> dict[str, Any]:
         "charge": money(call.charge_micros, call.currency) if call.charge_micros is not None else None,
         "carrier_cost": _carrier_cost(call),
         "carrier_error": call.dial_error,
-        "welcome_message": call.instructions.welcome_message,
+        "welcome_message": _first_message(call),
         "agenda": call.agenda,
     }
+
+
+def _first_message(call: Call) -> str | None:
+    """What the assistant says first: in a conversation, what follows the disclosure."""
+    if call.conversation_json is None:
+        return call.instructions.welcome_message if call.transcript_erased_at is None else None
+    first_message: str = json.loads(call.conversation_json)["first_message"]
+    return first_message
 
 
 def _carrier_cost(call: Call) -> dict[str, str | None] | None:
     if call.carrier_cost is None:
         return None
     return {"amount": call.carrier_cost, "currency": call.carrier_cost_currency}
+
+
+def conversation_document(call: Call, conversation: Conversation) -> dict[str, Any]:
+    """What was said on a call as the other side has heard it, why it ended, and what was made of it."""
+    # Who places calls shows no conversations, and must not load what only those need.
+    from dialplane.domain.conversations import transcript  # noqa: PLC0415
+
+    has_recording = call.recording_id is not None or call.recording_url is not None
+    expires_at = conversation.expires_at
+    return {
+        "started_at": to_text(conversation.started_at),
+        "ended_at": _time(conversation.ended_at),
+        "end_reason": conversation.end_reason.value if conversation.end_reason is not None else None,
+        "turns": [_turn_document(utterance) for utterance in transcript(conversation.entries)],
+        "summary": conversation.summary,
+        "analysis": json.loads(conversation.analysis_json) if conversation.analysis_json is not None else None,
+        "opted_out_at": _time(conversation.opted_out_at),
+        "voicemail": _voicemail_document(conversation),
+        "recording": {"id": call.recording_id, "url": call.recording_url} if has_recording else None,
+        "expires_at": to_text(datetime.fromtimestamp(expires_at, UTC)) if expires_at is not None else None,
+    }
+
+
+def _turn_document(utterance: Utterance) -> dict[str, Any]:
+    return {
+        "speaker": utterance.speaker,
+        "text": utterance.text,
+        "at": to_text(utterance.at),
+        "source": utterance.source.value if utterance.source is not None else None,
+        "interrupted": utterance.is_interrupted,
+        "first_token_ms": utterance.first_token_ms,
+    }
+
+
+def _voicemail_document(conversation: Conversation) -> dict[str, Any] | None:
+    """When an answering machine was heard, and when our message to it was sent and had been played to its end."""
+    if conversation.machine_at is None:
+        return None
+    return {
+        "detected_at": to_text(conversation.machine_at),
+        "message_sent_at": _time(conversation.voicemail_sent_at),
+        "message_played_at": _time(conversation.voicemail_played_at),
+    }
 
 
 def timeline_document(entry: TimelineEntry) -> dict[str, Any]:
@@ -185,7 +238,8 @@ def dry_run_document(command: InitiateCall, decision: Decision) -> dict[str, Any
         "caller_number_reason": plan.caller_number_reason.value if plan.caller_number_reason is not None else None,
         "to": command.destination.e164,
         "carrier": plan.caller_number.carrier if plan.caller_number is not None else None,
-        "welcome_message": plan.instructions.welcome_message if plan.instructions is not None else None,
+        "disclosure": plan.conversation.disclosure if plan.conversation is not None else None,
+        "welcome_message": plan.first_message,
         "agenda": plan.agenda,
         "hold": money(plan.hold.micros, plan.hold.currency) if plan.hold is not None else None,
         "time_limit_seconds": plan.assistant.max_duration_seconds if plan.assistant is not None else None,

@@ -112,11 +112,19 @@ def _members(error: DialplaneError) -> Mapping[str, Any]:
             return {name: value for name, value in error.details.items() if name != "retry_after_seconds"}
 
 
+def rate_limit_headers(limit: int, remaining: int, resets_in_seconds: int) -> dict[str, str]:
+    """How often something may be asked in its period, how often still, and in how many seconds the next one begins."""
+    figures = {"limit": limit, "remaining": remaining, "reset": resets_in_seconds}
+    return {f"x-ratelimit-{name}": str(figure) for name, figure in figures.items()}
+
+
 def _headers(error: DialplaneError, status: int) -> dict[str, str]:
     headers: dict[str, str] = {}
     retry_after = error.retry_after_seconds if isinstance(error, Busy) else error.details.get("retry_after_seconds")
     if retry_after is not None:
         headers["retry-after"] = str(retry_after)
+    if isinstance(error, errors.RateLimitExceeded | errors.CommandsLimitReached):
+        headers |= rate_limit_headers(error.limit, 0, error.retry_after_seconds)
     if status == 401:
         headers["www-authenticate"] = 'Bearer realm="dialplane"'
     if error.is_replay:

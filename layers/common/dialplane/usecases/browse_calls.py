@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from dialplane.domain.calls import Call
-from dialplane.domain.errors import CallNotFound
+from dialplane.domain.conversations import Conversation
+from dialplane.domain.errors import CallNotFound, TranscriptNotFound
 from dialplane.domain.ids import is_id
 from dialplane.domain.statuses import DialOutcome
+from dialplane.domain.times import to_text
 from dialplane.usecases.apply_carrier_event import RecordedEvent
 
 # Wide enough for every carrier; a text beyond it names no call and may be longer than a store can look up.
@@ -69,20 +71,27 @@ class CallRange:
     total: int
 
 
+ACCEPTED, APPLIED, UNSUPPORTED = "accepted", "applied", "unsupported"
+"""What becomes of a command that is taken; other results are codes of errors."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedCommand:
     """A command that a call was given, without its texts.
 
-    ``result`` is ``sent``, the code of an error, or ``unknown`` when nobody came back to say. ``destination`` is
-    masked.
+    ``id`` is the client's own where it has sent one. ``result`` is ``accepted`` until whoever carries it out says what
+    came of it: ``applied``, ``unsupported`` or the code of an error. ``destination`` is masked; ``fingerprint`` is
+    equal for equal commands.
     """
 
     id: str
     command: str
     at: datetime
     api_key_id: str
-    result: str = "unknown"
+    result: str = ACCEPTED
     destination: str | None = None
+    fingerprint: str = ""
+    is_left_to_conversation: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +129,21 @@ class CommandLog(Protocol):
         """All commands of a call, the oldest first."""
 
 
+class ConversationLog(Protocol):
+    """Where conversations are read."""
+
+    def get(self, organization_id: str, call_id: str) -> Conversation | None:
+        """The conversation of a call, strongly consistent; None for one whose words were erased."""
+
+
 @dataclass(frozen=True, slots=True)
 class BrowseCallsUseCase:
     """Reads calls."""
 
     calls: CallLog
     commands: CommandLog
+    conversations: ConversationLog
+    now: Callable[[], datetime]
 
     def get(self, organization_id: str, any_id: str) -> Call:
         """A call by our id or by the carrier's. Raises CallNotFound."""
@@ -137,6 +155,24 @@ class BrowseCallsUseCase:
         if call is None:
             raise CallNotFound
         return call
+
+    def conversation(self, call: Call) -> Conversation | None:
+        """What was said on a call; None where we held no conversation, and once its words are not kept any more."""
+        if call.conversation_json is None:
+            return None
+        conversation = self.conversations.get(call.organization_id, call.id)
+        # DynamoDB takes its time to delete what has expired.
+        return None if conversation is None or conversation.is_expired(self.now()) else conversation
+
+    def transcript(self, organization_id: str, any_id: str) -> tuple[Call, Conversation]:
+        """A call and what was said on it. Raises CallNotFound and TranscriptNotFound."""
+        call = self.get(organization_id, any_id)
+        if call.transcript_erased_at is not None:
+            raise TranscriptNotFound(f"it was erased at {to_text(call.transcript_erased_at)}")
+        conversation = self.conversation(call)
+        if conversation is None:
+            raise TranscriptNotFound("no conversation was held on it, or it is kept no longer")
+        return call, conversation
 
     def page(self, organization_id: str, filters: CallFilters, *, limit: int, cursor: str | None) -> CallPage:
         """A page of calls, newest first."""
@@ -185,6 +221,8 @@ def _own_entries(call: Call) -> list[TimelineEntry]:
             "currency": call.currency,
         }
         entries.append(TimelineEntry(call.settled_at, "settled", settled))
+    if call.transcript_erased_at is not None:
+        entries.append(TimelineEntry(call.transcript_erased_at, "transcript_erased", {}))
     return entries
 
 
@@ -207,5 +245,10 @@ def _event_entry(event: RecordedEvent) -> TimelineEntry:
 
 
 def _command_entry(command: RecordedCommand) -> TimelineEntry:
-    details = {"command": command.command, "result": command.result, "destination": command.destination}
+    details = {
+        "command_id": command.id,
+        "command": command.command,
+        "result": command.result,
+        "destination": command.destination,
+    }
     return TimelineEntry(command.at, "control_command", details)

@@ -12,6 +12,7 @@ from typing import Any
 
 from dialplane.dialects.queries import POSITION_MAX, name, parameters, since, statuses, until
 from dialplane.domain.calls import Call
+from dialplane.domain.conversations import Conversation
 from dialplane.domain.money import MICROS_PER_UNIT
 from dialplane.domain.parameters import integer
 from dialplane.domain.phone_numbers import PhoneNumber
@@ -77,7 +78,7 @@ def page_document(page: CallRange, query: CallQuery) -> dict[str, Any]:
     }
 
 
-def call_document(call: Call) -> dict[str, Any]:
+def call_document(call: Call, conversation: Conversation | None = None) -> dict[str, Any]:
     """A call; the list and the single call show the same fields. Costs are null until the call is settled."""
     cost = call.charge_micros / MICROS_PER_UNIT if call.charge_micros is not None else None
     return {

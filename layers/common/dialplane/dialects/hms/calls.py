@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from dialplane.dialects import transcripts
 from dialplane.dialects.queries import POSITION_MAX, parameters, since, statuses, until
 from dialplane.domain.accounts import NUMBER_ID_PREFIX
 from dialplane.domain.calls import Call
+from dialplane.domain.conversations import Conversation
 from dialplane.domain.parameters import integer
 from dialplane.domain.statuses import CallStatus
 from dialplane.domain.times import to_text
@@ -60,8 +62,11 @@ def page_document(page: CallRange, query: CallQuery) -> dict[str, Any]:
     }
 
 
-def call_document(call: Call) -> dict[str, Any]:
-    """A call. What nobody keeps is null: the seed's clients find every name they look for."""
+def call_document(call: Call, conversation: Conversation | None = None) -> dict[str, Any]:
+    """A call; only the single one has what was said. What nobody keeps is null: clients find every name they look for.
+
+    ``analysis_result`` is an object in the shape that the assistant's ``analysis_schema`` asks for.
+    """
     assistant_id = call.assistant_public_id or call.assistant_id or None  # none for one that the request brought along
     moments = (call.created_at, call.dial_replied_at, call.answered_at, call.ended_at, call.settled_at)
     return {
@@ -81,11 +86,11 @@ def call_document(call: Call) -> dict[str, Any]:
         "agent_name": call.assistant_name,
         "business_name": None,
         "variables": json.loads(call.variables_json),
-        "messages": [],
-        "transcript": None,
-        "summary": None,
-        "analysis_result": None,
-        "recording_url": None,
+        "messages": transcripts.messages(conversation) if conversation is not None else [],
+        "transcript": transcripts.text(conversation) if conversation is not None else None,
+        "summary": conversation.summary if conversation is not None else None,
+        "analysis_result": _analysis(conversation),
+        "recording_url": call.recording_url if conversation is not None else None,
         "room_name": None,
         "duration_seconds": call.duration_seconds,
         "created_at": to_text(call.created_at),
@@ -93,6 +98,12 @@ def call_document(call: Call) -> dict[str, Any]:
         "ended_at": _time(call.ended_at),
         "updated_at": to_text(max(moment for moment in moments if moment is not None)),
     }
+
+
+def _analysis(conversation: Conversation | None) -> Any:
+    if conversation is None or conversation.analysis_json is None:
+        return None
+    return json.loads(conversation.analysis_json)
 
 
 def _time(moment: datetime | None) -> str | None:

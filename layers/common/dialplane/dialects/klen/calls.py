@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dialplane.dialects import transcripts
 from dialplane.dialects.klen.answers import agent_document
 from dialplane.dialects.queries import POSITION_MAX, name, parameters, statuses
 from dialplane.domain.calls import Call
+from dialplane.domain.conversations import Conversation
 from dialplane.domain.errors import ValueInvalid
 from dialplane.domain.money import MICROS_PER_UNIT
 from dialplane.domain.parameters import integer
@@ -82,21 +84,21 @@ def page_document(page: CallRange, query: CallQuery) -> dict[str, Any]:
     }
 
 
-def call_document(call: Call) -> dict[str, Any]:
+def call_document(call: Call, conversation: Conversation | None = None) -> dict[str, Any]:
     """A single call. What nobody keeps is null: the seed's clients find every name they look for."""
     return {
         "id": call.id,
         "call_id": call.id,
         "agent": agent_document(call),
-        **_course(call),
-        "transcript": None,
+        **_course(call, conversation),
+        "transcript": transcripts.text(conversation) if conversation is not None else None,
         "team": None,
         "billing": _billing(call),
         "created_at": to_text(call.created_at),
     }
 
 
-def _course(call: Call) -> dict[str, Any]:
+def _course(call: Call, conversation: Conversation | None = None) -> dict[str, Any]:
     return {
         "status": _STATUS_WORDS[call.status],
         "type": "outbound",
@@ -104,8 +106,8 @@ def _course(call: Call) -> dict[str, Any]:
         "started_at": to_text(call.answered_at) if call.answered_at is not None else None,
         "ended_at": to_text(call.ended_at) if call.ended_at is not None else None,
         "duration_seconds": call.duration_seconds,
-        "summary": None,
-        "recording_url": None,
+        "summary": conversation.summary if conversation is not None else None,
+        "recording_url": call.recording_url if conversation is not None else None,
         "contact": {"id": call.contact_id} if call.contact_id is not None else None,
     }
 
