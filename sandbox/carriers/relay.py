@@ -111,7 +111,7 @@ class RelaySettings:
 
 
 def _what_cuts(value: Any, default: str = "any") -> frozenset[str]:
-    return _INTERRUPTIBLE.get(str(value or default).lower(), _INTERRUPTIBLE[default])
+    return _INTERRUPTIBLE.get(str(default if value is None else value).lower(), _INTERRUPTIBLE[default])
 
 
 class InvalidMessage(Exception):
@@ -463,7 +463,9 @@ class RelaySession:
         self._note("beep")
         current = self._playback.current
         if current is not None:
-            self._note("missed", current.heard(self._now))
+            missed = current.heard(self._now)
+            self._missed = len(missed)
+            self._note("missed", missed)
 
     async def _do_mischief(self, mischief: Mischief, move: Move) -> None:
         self._note("mischief", mischief.name.lower())

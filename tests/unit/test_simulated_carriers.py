@@ -14,7 +14,7 @@ from sandbox.carriers.clock import CallTimeline, SimulatedClock, SpeedError
 from sandbox.carriers.delivery import DeliveryOrder
 from sandbox.carriers.journal import Journal
 from sandbox.carriers.line import CallEnds, Line
-from sandbox.carriers.scenarios import SCENARIOS, Delivery, find_scenario
+from sandbox.carriers.scenarios import CONVERSATIONS, SCENARIOS, Delivery, find_scenario
 from sandbox.carriers.twilio.calls import country_of, format_number, format_price
 from sandbox.carriers.twilio.errors import TwilioError
 from sandbox.carriers.twilio.parameters import group, parse_create, parse_update
@@ -148,14 +148,14 @@ def test_calls_leave_the_queue_one_interval_apart() -> None:
 
 
 def test_scenario_numbers_are_unique_possible_and_not_valid() -> None:
-    numbers = [scenario.number for scenario in SCENARIOS]
+    numbers = [scenario.number for scenario in (*SCENARIOS, *CONVERSATIONS)]
     assert len(set(numbers)) == len(numbers)
     for number in numbers:
         parsed = phonenumbers.parse(number)
         assert phonenumbers.is_possible_number(parsed), number
         assert not phonenumbers.is_valid_number(parsed), number
         assert number.startswith("+155501001")
-    assert all(scenario.proves for scenario in SCENARIOS)
+    assert all(scenario.proves for scenario in (*SCENARIOS, *CONVERSATIONS))
 
 
 def test_any_other_number_answers() -> None:
