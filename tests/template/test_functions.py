@@ -52,7 +52,8 @@ def test_functions_declare_exactly_the_environment_they_read(functions: Resource
 
 
 def test_no_function_waits_longer_than_an_http_api_does(functions: Resources) -> None:
-    for name in ("InitiateFunction", "TwimlFunction", "StatusWebhookFunction", "ManageFunction"):
+    behind_an_api = ("InitiateFunction", "TwimlFunction", "StatusWebhookFunction", "ManageFunction")
+    for name in (*behind_an_api, "ConversationFunction"):
         assert functions[name]["Timeout"] < 30
 
 
@@ -119,6 +120,22 @@ def test_a_dial_waits_for_no_other_and_gives_up_before_it_is_worthless(
     assert functions["DialFunction"]["Timeout"] > DIAL_WINDOW.total_seconds()
 
 
+def test_a_task_of_a_conversation_waits_for_no_other_and_a_chain_of_timers_is_no_loop(
+    functions: Resources, resources: Resources
+) -> None:
+    function = functions["ConversationTasksFunction"]
+    event = function["Events"]["ConversationTasks"]["Properties"]
+    queue = resources["ConversationTasksQueue"]["Properties"]
+    assert event["Queue"] == {"Fn::GetAtt": ["ConversationTasksQueue", "Arn"]}
+    assert (event["BatchSize"], event["FunctionResponseTypes"]) == (1, ["ReportBatchItemFailures"])
+    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+    # A timer that fails each time is set aside before it is lost; while its delay runs it is kept as well.
+    assert (
+        queue["MessageRetentionPeriod"] > 900 + queue["RedrivePolicy"]["maxReceiveCount"] * queue["VisibilityTimeout"]
+    )
+    assert function["RecursiveLoop"] == "Allow"
+
+
 def test_only_queues_with_a_worker_are_sent_to_and_each_gives_up_to_a_dead_letter_queue_of_its_own(
     functions: Resources, resources: Resources
 ) -> None:
@@ -130,7 +147,7 @@ def test_only_queues_with_a_worker_are_sent_to_and_each_gives_up_to_a_dead_lette
         for event in properties.get("Events", {}).values()
         if event["Type"] == "SQS"
     }
-    assert queues - letters == worked_on == {"CarrierEventsQueue", "DialsQueue"}
+    assert queues - letters == worked_on == {"CarrierEventsQueue", "ConversationTasksQueue", "DialsQueue"}
     targets = {
         name: resources[name]["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
         for name in worked_on
@@ -153,27 +170,49 @@ def test_callbacks_default_to_the_address_of_the_stacks_own_api(functions: Resou
     assert default["Fn::Sub"].startswith("https://${HttpApi}.execute-api.")
 
 
+@pytest.mark.parametrize("name", ["TwimlFunction", "ConversationFunction"])
+def test_sockets_default_to_the_address_of_the_stacks_own_api(functions: Resources, name: str) -> None:
+    """What is written into instructions is what the handshake's signature is checked over."""
+    condition, own, default = functions[name]["Environment"]["Variables"]["SOCKET_BASE_URL"]["Fn::If"]
+    assert (condition, own) == ("HasPublicSocketUrl", {"Ref": "PublicSocketUrl"})
+    assert default["Fn::Sub"] == "wss://${SocketApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/live"
+
+
+@pytest.mark.parametrize("name", ["ConversationFunction", "ConversationTasksFunction"])
+def test_frames_go_to_the_stacks_own_stage_or_to_the_emulators(functions: Resources, name: str) -> None:
+    condition, emulated, own = functions[name]["Environment"]["Variables"]["SOCKET_API_ENDPOINT"]["Fn::If"]
+    assert condition == "HasAwsEndpointUrl"
+    assert emulated["Fn::Sub"] == "${AwsEndpointUrl}/_aws/execute-api/${SocketApi}/live"
+    assert own["Fn::Sub"] == "https://${SocketApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/live"
+
+
 def _environment_read_by(handler: str) -> set[str]:
     """Names read through `Settings` in the handler's module and in whatever it hands its settings to."""
     return _environment_read_in(ROOT / "functions" / Path(*handler.split(".")[:-1]).with_suffix(".py"))
 
 
-def _environment_read_in(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text())
+def _environment_read_in(path: Path, function: str | None = None) -> set[str]:
+    """Of a module, or of one function in it and the neighbours that it hands its settings to."""
+    module = ast.parse(path.read_text())
+    own = {node.name: node for node in module.body if isinstance(node, ast.FunctionDef)}
     origins = {
         alias.name: node.module
-        for node in ast.walk(tree)
+        for node in ast.walk(module)
         if isinstance(node, ast.ImportFrom) and node.module is not None
         for alias in node.names
     }
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(module if function is None else own[function]):
         if isinstance(node, ast.Attribute) and node.attr == "public_base_url":
             names.add("PUBLIC_BASE_URL")
         if not isinstance(node, ast.Call):
             continue
-        if isinstance(node.func, ast.Name) and node.func.id in origins and _is_given_settings(node):
-            names |= _environment_read_in(ROOT / "layers/common" / f"{origins[node.func.id].replace('.', '/')}.py")
+        if isinstance(node.func, ast.Name) and _is_given_settings(node):
+            if node.func.id in origins:
+                other = ROOT / "layers/common" / f"{origins[node.func.id].replace('.', '/')}.py"
+                names |= _environment_read_in(other, node.func.id)
+            elif function is not None and node.func.id in own:
+                names |= _environment_read_in(path, node.func.id)
         if not isinstance(node.func, ast.Attribute):
             continue
         texts = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]

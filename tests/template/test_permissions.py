@@ -45,15 +45,56 @@ def test_every_statement_says_what_it_is_for(resources: Resources) -> None:
 
 
 def test_carrier_credentials_are_readable_below_the_prefix_only(resources: Resources) -> None:
-    allowed = {
-        name: statement["Resource"]["Fn::Sub"]
+    webhooks = {"TwimlFunction", "StatusWebhookFunction", "ConversationFunction"}
+    asking = {"InitiateFunction", "DialFunction", "StatusWorkerFunction", "ReconcilerFunction", "ManageFunction"}
+    assert _reading(resources, "CarrierSecretsPrefix") == asking | webhooks | {"ConversationTasksFunction"}
+
+
+def test_secrets_of_organizations_are_readable_by_what_asks_their_models_and_tools_only(resources: Resources) -> None:
+    conversations = {"ConversationFunction", "ConversationTasksFunction", "CallAnalysisFunction"}
+    assert _reading(resources, "OrganizationSecretsPrefix") == conversations
+
+
+def test_no_other_secret_is_readable(resources: Resources) -> None:
+    known = re.compile(r":secret:\$\{(Carrier|Organization)SecretsPrefix\}/\*$")
+    for name, statement in _statements(resources):
+        if any(action.startswith("secretsmanager:") for action in _as_list(statement["Action"])):
+            assert _as_list(statement["Action"]) == ["secretsmanager:GetSecretValue"], name
+            assert known.search(statement["Resource"]["Fn::Sub"]), name
+
+
+def _reading(resources: Resources, prefix: str) -> set[str]:
+    """The functions that may read secrets under the prefix."""
+    return {
+        name
         for name, statement in _statements(resources)
         if "secretsmanager:GetSecretValue" in _as_list(statement["Action"])
+        and statement["Resource"]["Fn::Sub"].endswith(f":secret:${{{prefix}}}/*")
     }
-    webhooks = {"TwimlFunction", "StatusWebhookFunction"}
-    asking = {"InitiateFunction", "DialFunction", "StatusWorkerFunction", "ReconcilerFunction", "ManageFunction"}
-    assert set(allowed) == asking | webhooks
-    assert all(resource.endswith(":secret:${CarrierSecretsPrefix}/*") for resource in allowed.values())
+
+
+def test_only_conversations_ask_models_and_speak_to_sockets_of_their_own_api(resources: Resources) -> None:
+    speaking = {"ConversationFunction", "ConversationTasksFunction"}
+    assert _allowed(resources, "execute-api:ManageConnections") == speaking
+    assert _allowed(resources, "bedrock:InvokeModelWithResponseStream") == speaking | {"CallAnalysisFunction"}
+    for _, statement in _statements(resources):
+        if statement["Action"] == "execute-api:ManageConnections":
+            own = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${SocketApi}/live"
+            assert [resource["Fn::Sub"] for resource in statement["Resource"]] == [
+                f"{own}/POST/@connections/*",
+                f"{own}/DELETE/@connections/*",
+            ]
+
+
+def _allowed(resources: Resources, action: str) -> set[str]:
+    return {name for name, statement in _statements(resources) if action in _as_list(statement["Action"])}
+
+
+def test_conversations_cannot_touch_money_or_delete_anything(resources: Resources) -> None:
+    for name, statement in _statements(resources):
+        if name in {"ConversationFunction", "ConversationTasksFunction", "CallAnalysisFunction"}:
+            assert "WalletsTable" not in str(statement["Resource"])
+            assert not any("Delete" in action for action in _as_list(statement["Action"]))
 
 
 def test_only_what_settles_calls_may_delete_and_only_holds_are_deleted(resources: Resources) -> None:
@@ -106,10 +147,14 @@ def test_a_function_may_send_to_the_queues_it_is_told_of_and_no_other(resources:
         assert allowed == told, name
 
 
-def test_a_function_that_may_read_credentials_is_told_where_they_are(resources: Resources) -> None:
-    for name, statements in _functions(resources):
-        may_read = any("secretsmanager:GetSecretValue" in _as_list(statement["Action"]) for statement in statements)
-        assert may_read == ("CARRIER_SECRETS_PREFIX" in _environment(resources, name)), name
+def test_a_function_that_may_read_secrets_is_told_where_they_are(resources: Resources) -> None:
+    prefixes = {
+        "CARRIER_SECRETS_PREFIX": "CarrierSecretsPrefix",
+        "ORGANIZATION_SECRETS_PREFIX": "OrganizationSecretsPrefix",
+    }
+    for variable, prefix in prefixes.items():
+        told = {name for name, _ in _functions(resources) if variable in _environment(resources, name)}
+        assert _reading(resources, prefix) == told, variable
 
 
 def test_only_the_request_can_queue_a_dial(resources: Resources) -> None:
@@ -120,6 +165,17 @@ def test_only_the_request_can_queue_a_dial(resources: Resources) -> None:
         if "sqs:SendMessage" in _as_list(statement["Action"]) and "DialsQueue" in str(statement["Resource"])
     }
     assert allowed == {"InitiateFunction"}
+
+
+def test_only_what_belongs_to_conversations_can_queue_their_tasks(resources: Resources) -> None:
+    """Whoever could would put words into calls."""
+    allowed = {
+        name
+        for name, statement in _statements(resources)
+        if "sqs:SendMessage" in _as_list(statement["Action"]) and "ConversationTasksQueue" in str(statement["Resource"])
+    }
+    conversations = {"ConversationFunction", "ConversationTasksFunction"}
+    assert allowed == conversations | {"ManageFunction", "StatusWorkerFunction"}
 
 
 def test_what_is_counted_can_only_be_counted_and_read(resources: Resources) -> None:

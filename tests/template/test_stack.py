@@ -1,11 +1,13 @@
 """Parameters, data stores, alarms and outputs of the stack."""
 
 import re
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
-from dialplane.domain.calls import DIAL_WINDOW, QUEUE_WINDOW
+from dialplane.domain.calls import DIAL_WINDOW, QUEUE_WINDOW, Call
+from dialplane.domain.conversations import Conversation
 
 Resources = dict[str, dict[str, Any]]
 
@@ -36,6 +38,12 @@ def test_every_default_is_allowed(template: dict[str, Any]) -> None:
         ("CarrierSecretsPrefix", ""),
         ("CarrierSecretsPrefix", "carriers/"),
         ("CarrierSecretsPrefix", "*"),
+        ("PublicSocketUrl", "wss://calls.example.com/live/"),
+        ("PublicSocketUrl", "wss://calls.example.com/live?x=1"),
+        ("PublicSocketUrl", "https://calls.example.com/live"),
+        ("PublicSocketUrl", "wss://calls.example.com/live\n"),
+        ("OrganizationSecretsPrefix", ""),
+        ("OrganizationSecretsPrefix", "organizations/*"),
         ("AwsEndpointUrl", "http://127.0.0.1:4566/"),
         ("AlarmTopicArn", "alarms"),
     ],
@@ -62,7 +70,13 @@ def test_what_is_kept_for_a_while_only_expires_by_itself(resources: Resources) -
         if "TimeToLiveSpecification" in resource["Properties"]
     }
     by_time = {"AttributeName": "expires_at", "Enabled": True}
-    assert expiring == {"IdempotencyTable": by_time, "UsageTable": by_time}
+    assert expiring == {"CallsTable": by_time, "IdempotencyTable": by_time, "UsageTable": by_time}
+
+
+def test_of_calls_only_what_was_said_expires() -> None:
+    """A call explains the ledger: nothing of it may have the attribute by which the table forgets."""
+    assert "expires_at" in {field.name for field in fields(Conversation)}
+    assert "expires_at" not in {field.name for field in fields(Call)}
 
 
 def test_records_of_money_calls_and_opt_outs_outlive_the_stack(resources: Resources) -> None:
@@ -87,6 +101,7 @@ def test_what_must_wake_somebody_has_an_alarm(resources: Resources) -> None:
         ("AWS/SQS", "ApproximateAgeOfOldestMessage"),
         ("Dialplane", "StuckHolds"),
         ("AWS/ApiGateway", "5xx"),
+        ("AWS/ApiGateway", "IntegrationError"),
         ("AWS/States", "ExecutionsFailed"),
         ("AWS/Lambda", "Errors"),
         ("AWS/Lambda", "Invocations"),
@@ -111,6 +126,30 @@ def test_dials_that_wait_until_their_window_has_closed_raise_an_alarm(resources:
     assert DIAL_WINDOW.total_seconds() < alarm["Threshold"] < QUEUE_WINDOW.total_seconds()
 
 
+def test_timers_raise_no_alarm_while_they_run(resources: Resources) -> None:
+    alarm = resources["ConversationTasksLateAlarm"]["Properties"]
+    assert alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
+    assert alarm["Threshold"] >= 900  # the longest delay of SQS
+
+
+def test_faults_of_conversations_are_noticed(resources: Resources) -> None:
+    watched = [
+        dimension["Value"]
+        for alarm in _alarms(resources).values()
+        for dimension in alarm["Dimensions"]
+        if alarm["MetricName"] in {"Errors", "IntegrationError"}
+    ]
+    for name in ("ConversationFunction", "CallAnalysisFunction", "SocketApi"):
+        assert {"Ref": name} in watched, name
+
+
+def test_words_are_not_kept_in_queues_for_long(resources: Resources) -> None:
+    """Commands carry what is to be said."""
+    for name in ("ConversationTasksQueue", "ConversationTasksDeadLetterQueue"):
+        assert resources[name]["Properties"]["MessageRetentionPeriod"] <= 4 * 86400, name
+        assert resources[name]["Properties"]["SqsManagedSseEnabled"] is True, name
+
+
 def test_every_alarm_notifies_the_topic_when_there_is_one_and_says_what_to_do(resources: Resources) -> None:
     for name, alarm in _alarms(resources).items():
         assert alarm["AlarmActions"] == {
@@ -120,9 +159,8 @@ def test_every_alarm_notifies_the_topic_when_there_is_one_and_says_what_to_do(re
 
 
 def test_every_output_is_described(template: dict[str, Any]) -> None:
-    assert {"ApiUrl", "PublicBaseUrl", "CallCompletionStateMachineArn", "CarrierSecretsPrefix"} <= set(
-        template["Outputs"]
-    )
+    expected = {"ApiUrl", "PublicBaseUrl", "SocketApiId", "PublicSocketUrl", "CallCompletionStateMachineArn"}
+    assert expected | {"CarrierSecretsPrefix", "OrganizationSecretsPrefix"} <= set(template["Outputs"])
     for name, output in template["Outputs"].items():
         assert output["Description"], name
 
