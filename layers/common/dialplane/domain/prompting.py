@@ -22,9 +22,7 @@ AGENDA_PREFIX = "CALL AGENDA: "
 HISTORY_LENGTH_MAX = 60_000
 """Characters of the conversation that a model is told, the latest ones; about an hour of talking."""
 _NOTE_BEGINS, _NOTE_ENDS = "<note>", "</note>"
-_ANSWERED = "The callee has answered the phone."
-_CONTINUED = "The callee is on the phone. The beginning of the conversation is left out."
-_YOUR_TURN = "The callee has said nothing since. Say what is to be said now."
+_LEFT_OUT = "The beginning of the conversation is left out."
 
 
 def model_request(conversation: Conversation, tools: Sequence[Tool]) -> ModelRequest:
@@ -105,10 +103,10 @@ def _in_one_line(text: str) -> str:
 
 
 def messages(entries: Iterable[Entry]) -> tuple[Message, ...]:
-    """The conversation as it was heard. It begins and ends with somebody other than the assistant.
+    """The conversation as it was heard.
 
     Each entry of the callee's is one message of the user, and so is each note; what the assistant says without a break
-    is one message.
+    is one message. Models that want them in another way are given them so by ``models``.
     """
     told: list[Message] = []
     for number, (entry, text, is_cut) in enumerate(as_heard(entries)):
@@ -124,8 +122,7 @@ def messages(entries: Iterable[Entry]) -> tuple[Message, ...]:
                 _append_tool(told, entry, number)
             case _:
                 pass
-    told = _latest(told)
-    return tuple(told) if told[-1].role != "assistant" else (*told, note(_YOUR_TURN))
+    return tuple(_latest(told))
 
 
 def note(text: str) -> Message:
@@ -159,15 +156,15 @@ def _append_tool(told: list[Message], entry: Entry, number: int) -> None:
 
 
 def _latest(told: Sequence[Message]) -> list[Message]:
-    """As much of the end as a model is told, from something that the callee has said or a note on."""
+    """As much of the end as a model is told, from something that the callee has said on, or a note."""
     length, first = 0, len(told)
     for index in range(len(told) - 1, -1, -1):
         length += len(told[index].text)
         if length > HISTORY_LENGTH_MAX and first < len(told):
-            return [note(_CONTINUED), *told[first:]]
+            return [note(_LEFT_OUT), *told[first:]]
         if told[index].role == "user":
             first = index
-    return [note(_ANSWERED), *told]
+    return list(told)
 
 
 def _examples(settings: ConversationSettings) -> Iterable[Message]:
