@@ -1,7 +1,7 @@
 """What the ``llm_config`` of an assistant that holds conversations may be: the model, its tools, the script.
 
 Shapes only. Whether the organization has a key for the model belongs to ``conversation_planning``; what a script means
-to ``models.scripted``; which of the customer's servers may be asked to ``tools``. Entries that are not named here are
+to ``models.scripted``; the address of a tool to ``tool_urls``. Entries that are not named here are
 kept and mean nothing: configurations are shared with other platforms.
 """
 
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from dialplane.domain import builtin_tools
 from dialplane.domain.errors import (
     ConfigurationInvalid,
     PhoneNumberInvalid,
@@ -22,8 +23,7 @@ from dialplane.domain.json_schema import check_schema
 from dialplane.domain.language_model import PROVIDERS
 from dialplane.domain.phone_numbers import PhoneNumber
 from dialplane.domain.templates import PROMPT_LENGTH_MAX, check_text, render
-
-BUILT_IN_TOOLS = ("end_call", "transfer", "opt_out", "press_digits")
+from dialplane.domain.tool_urls import check_tool_url
 
 TOKENS_MAX = 4_096
 MESSAGES_MAX = 50
@@ -35,11 +35,10 @@ REPLIES_MAX = 20
 PHRASES_MAX = 50
 PHRASE_LENGTH_MAX = 200
 _DESCRIPTION_LENGTH_MAX = 1_024
-_URL_LENGTH_MAX = 2_048
 _ROLES = ("system", "user", "assistant")
 _TEMPERATURE_MAX = 2
 # After these nothing is asked of the model any more, so that a step may have nothing else.
-_LAST_TOOLS = frozenset({"end_call", "transfer", "opt_out"})
+_LAST_TOOLS = frozenset({builtin_tools.END_CALL, builtin_tools.TRANSFER, builtin_tools.OPT_OUT})
 
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -64,7 +63,7 @@ def check_llm_config(llm: Mapping[str, Any]) -> None:
     _check_messages(llm.get("messages"))
     names = _check_tools(llm.get("tools"))
     if llm.get("script") is not None:
-        _check_script(llm["script"], {*BUILT_IN_TOOLS, *names})
+        _check_script(llm["script"], {*builtin_tools.NAMES, *names})
 
 
 def _check_number(
@@ -97,13 +96,13 @@ def _check_tools(tools: object) -> Sequence[str]:
     for index, tool in enumerate(_list(tools, path, TOOLS_MAX)):
         here = f"{path}.{index}"
         kind = tool.get("type") if isinstance(tool, Mapping) else None
-        if isinstance(tool, Mapping) and kind in BUILT_IN_TOOLS:
+        if isinstance(tool, Mapping) and kind in builtin_tools.NAMES:
             _check_destinations(tool.get("destinations"), f"{here}.destinations")
             continue
         if kind != "function":
-            raise _invalid(here, f'must have a type, one of {", ".join(BUILT_IN_TOOLS)} or "function"')
+            raise _invalid(here, f'must have a type, one of {", ".join(builtin_tools.NAMES)} or "function"')
         name = _check_function(tool.get("function"), f"{here}.function")
-        if name in BUILT_IN_TOOLS or name in names:
+        if name in builtin_tools.NAMES or name in names:
             raise _invalid(f"{here}.function.name", "is the name of another tool")
         names.append(name)
         _check_server(tool.get("server"), f"{here}.server")
@@ -111,8 +110,12 @@ def _check_tools(tools: object) -> Sequence[str]:
 
 
 def _check_destinations(destinations: object, path: str) -> None:
-    for index, number in enumerate(_list(destinations, path, DESTINATIONS_MAX)):
-        here = f"{path}.{index}"
+    for index, destination in enumerate(_list(destinations, path, DESTINATIONS_MAX)):
+        here, number = f"{path}.{index}", destination
+        if isinstance(destination, Mapping):
+            here, number = f"{here}.number", destination.get("number")
+            if destination.get("description") is not None:
+                _check_words(destination["description"], f"{path}.{index}.description", _DESCRIPTION_LENGTH_MAX)
         try:
             PhoneNumber.parse(number if isinstance(number, str) else "", field=here)
         except PhoneNumberInvalid as error:
@@ -134,9 +137,7 @@ def _check_function(function: object, path: str) -> str:
 def _check_server(server: object, path: str) -> None:
     if not isinstance(server, Mapping):
         raise _invalid(path, "must be an object with a url")
-    url = server.get("url")
-    if not isinstance(url, str) or not url.startswith("https://") or len(url) > _URL_LENGTH_MAX:
-        raise _invalid(f"{path}.url", f"must begin with https:// and have at most {_URL_LENGTH_MAX:,} characters")
+    check_tool_url(server.get("url"), param=f"{path}.url")
     _check_number(server, "timeout_seconds", 1, TOOL_SECONDS_MAX, int, path=path)
 
 
@@ -150,6 +151,8 @@ def _check_script(script: object, tools: set[str]) -> None:
         raise _invalid(path, f"must be an object with start and from 1 to {STEPS_MAX} steps")
     if not _is_step(script.get("start"), steps):
         raise _invalid(f"{path}.start", "must be the name of a step")
+    if script.get("note") is not None:
+        _check_line(script["note"], f"{path}.note", {"note": ""})
     for name, step in steps.items():
         if not _NAME.fullmatch(name):
             raise _invalid(f"{path}.steps", "has a name that is not from 1 to 64 letters, digits, _ or -")
@@ -206,13 +209,14 @@ def _is_phrase(text: str) -> bool:
     return len(text) <= PHRASE_LENGTH_MAX and any(character.isalnum() for character in text)
 
 
-def _check_line(text: object, path: str) -> None:
-    """A line is a template; which variables a call has is known when there is one."""
+def _check_line(text: object, path: str, variables: Mapping[str, str] | None = None) -> None:
+    """A line is a template; which variables a call has is known when there is one, unless they are given here."""
     _check_words(text, path)
     try:
-        render(str(text), {}, field=path)
-    except VariablesMissing:
-        pass
+        render(str(text), variables or {}, field=path)
+    except VariablesMissing as error:
+        if variables is not None:
+            raise _invalid(path, f"can be filled with {', '.join(variables)} alone") from error
     except TemplateInvalid as error:
         raise ConfigurationInvalid(error.message, param=path) from error
 
