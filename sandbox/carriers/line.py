@@ -53,6 +53,7 @@ class Line:
         self._ending = Ending.TIME_LIMIT
         self._end_moved = asyncio.Event()
         self._interruption: asyncio.Future[LineInterrupted] = asyncio.get_running_loop().create_future()
+        self._awaited: list[tuple[float, asyncio.Future[None]]] = []
 
     def end_at(self, elapsed_seconds: float, ending: Ending = Ending.TIME_LIMIT) -> None:
         """The call ends at this moment of its time line at the latest."""
@@ -76,19 +77,41 @@ class Line:
         over_at = self.timeline.elapsed_seconds + seconds
         while True:
             self._end_moved.clear()
-            left = min(over_at, self._ends_at_elapsed) - self.timeline.elapsed_seconds
+            nearest = min((moment for moment, _ in self._awaited), default=math.inf)
+            left = min(over_at, self._ends_at_elapsed, nearest) - self.timeline.elapsed_seconds
             asleep = asyncio.ensure_future(sleep(max(left, 0.0)))
             end_moved = asyncio.ensure_future(self._end_moved.wait())
             try:
                 await self._race(asleep, end_moved, until)
             finally:
                 end_moved.cancel()
+                self._tell_of_moments()
             if until is not None and until.done():
                 return True
             if self._reached(self._ends_at_elapsed):
                 raise CallEnds(self._ending)
             if self._reached(over_at):
                 return False
+
+    async def until(self, elapsed_seconds: float, over: asyncio.Event) -> bool:
+        """Wait beside the call until its time line has come so far; False when it is over before."""
+        reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaited.append((elapsed_seconds, reached))
+        self._end_moved.set()
+        ended = asyncio.ensure_future(over.wait())
+        either: set[asyncio.Future[Any]] = {reached, ended}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
+            self._awaited = [(moment, each) for moment, each in self._awaited if each is not reached]
+        return reached.done() and not over.is_set()
+
+    def _tell_of_moments(self) -> None:
+        for moment, reached in self._awaited:
+            if self._reached(moment) and not reached.done():
+                reached.set_result(None)
+        self._awaited = [(moment, reached) for moment, reached in self._awaited if not reached.done()]
 
     def _reached(self, elapsed_seconds: float) -> bool:
         return self.timeline.elapsed_seconds >= elapsed_seconds - _ROUNDING_SECONDS
@@ -98,6 +121,7 @@ class Line:
         task = asyncio.ensure_future(work)
         with self.timeline.real_time():
             await self._race(task)
+        self._tell_of_moments()
         if self._reached(self._ends_at_elapsed):
             raise CallEnds(self._ending)
         return task.result()

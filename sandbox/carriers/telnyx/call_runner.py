@@ -11,7 +11,6 @@ from typing import Any
 
 from sandbox.carriers.background import Spawn
 from sandbox.carriers.callee import wait_for_answer
-from sandbox.carriers.clock import SimulatedClock
 from sandbox.carriers.conversations import begin_report, converse_over_relay, converse_over_stream
 from sandbox.carriers.documents import speaking_seconds
 from sandbox.carriers.line import CallEnds, Ending, Line
@@ -43,13 +42,10 @@ class CallRunner:
     `answered` and `over` tell of its two turns, for the leg of a transfer.
     """
 
-    def __init__(
-        self, call: Call, clock: SimulatedClock, sender: TelnyxSender, spawn: Spawn, *, is_transfer_target: bool = False
-    ) -> None:
+    def __init__(self, call: Call, sender: TelnyxSender, spawn: Spawn, *, is_transfer_target: bool = False) -> None:
         self.call = call
         self.events = CallEvents(call, sender, spawn)
         self.answered, self.over = asyncio.Event(), asyncio.Event()
-        self._clock = clock
         self._spawn = spawn
         self._line = Line(call.timeline)
         self._session = TelnyxSession(
@@ -166,13 +162,16 @@ class CallRunner:
         kind = "premium." if mode == "premium" else ""
         human = "human_residence" if mode == "premium" else "human"
         detected_after = MACHINE_SECONDS if is_machine else HUMAN_SECONDS
-        await self._clock.sleep(detected_after)
-        if not self.call.ended:
-            self.events.machine(f"{kind}detection.ended", "machine" if is_machine else human)
-        if is_machine and mode in _GREETING_RESULTS:
-            await self._clock.sleep(GREETING_SECONDS - detected_after)
-            if not self.call.ended:
-                self.events.machine(f"{kind}greeting.ended", _GREETING_RESULTS[mode])
+        answered_at = self.call.timeline.elapsed_seconds
+        if not await self._line.until(answered_at + detected_after, self.over):
+            return
+        self.events.machine(f"{kind}detection.ended", "machine" if is_machine else human)
+        if (
+            is_machine
+            and mode in _GREETING_RESULTS
+            and await self._line.until(answered_at + GREETING_SECONDS, self.over)
+        ):
+            self.events.machine(f"{kind}greeting.ended", _GREETING_RESULTS[mode])
 
 
 async def bridge(original: CallRunner, target: CallRunner) -> None:

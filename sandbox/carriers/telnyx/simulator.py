@@ -102,7 +102,7 @@ class SimulatedTelnyx:
     def _start(self, call: Call, *, is_transfer_target: bool = False) -> CallRunner:
         self.calls.add(call)
         runner = self._runners[call.call_control_id] = CallRunner(
-            call, self._clock, self._sender, self.background.spawn, is_transfer_target=is_transfer_target
+            call, self._sender, self.background.spawn, is_transfer_target=is_transfer_target
         )
         self.background.spawn(runner.run())
         return runner

@@ -4,7 +4,6 @@ import asyncio
 
 from sandbox.carriers.background import Spawn
 from sandbox.carriers.callee import wait_for_answer
-from sandbox.carriers.clock import SimulatedClock
 from sandbox.carriers.documents import CallRedirected, Instructions, follow_instructions
 from sandbox.carriers.line import CallEnds, Ending, Line
 from sandbox.carriers.scenarios import Callee
@@ -26,9 +25,8 @@ _DETECTION = {
 class TexmlCallRunner:
     """One call being lived out. `run` is its whole life; `hang_up` and `redirect` break into it."""
 
-    def __init__(self, call: TexmlCall, clock: SimulatedClock, sender: TelnyxSender, spawn: Spawn) -> None:
+    def __init__(self, call: TexmlCall, sender: TelnyxSender, spawn: Spawn) -> None:
         self._call = call
-        self._clock = clock
         self._sender = sender
         self._spawn = spawn
         self._line = Line(call.timeline)
@@ -115,8 +113,7 @@ class TexmlCallRunner:
 
     async def _detect_beside_the_call(self, answered_by: str, seconds: float) -> None:
         call = self._call
-        await self._clock.sleep(seconds)
-        if call.ended:
+        if not await self._line.until(call.timeline.elapsed_seconds + seconds, self.over):
             return
         call.answered_by = answered_by
         if call.parameters.detection_callback:

@@ -45,7 +45,7 @@ class SimulatedTexml:
             timeline=CallTimeline(self._clock),
         )
         self.calls.add(call)
-        runner = TexmlCallRunner(call, self._clock, self._sender, self.background.spawn)
+        runner = TexmlCallRunner(call, self._sender, self.background.spawn)
         self._runners[call.call_control_id] = runner
         self.background.spawn(runner.run())
         return call

@@ -7,7 +7,6 @@ import asyncio
 
 from sandbox.carriers.background import Spawn
 from sandbox.carriers.callee import wait_for_answer
-from sandbox.carriers.clock import SimulatedClock
 from sandbox.carriers.documents import CallRedirected, Instructions, follow_instructions
 from sandbox.carriers.line import CallEnds, Ending, Line
 from sandbox.carriers.scenarios import Callee
@@ -47,12 +46,11 @@ _DETECTION = {
 class CallRunner:
     """One call being lived out. `run` is its whole life; `hang_up` and `redirect` break into it."""
 
-    def __init__(self, call: Call, clock: SimulatedClock, sender: WebhookSender, spawn: Spawn) -> None:
+    def __init__(self, call: Call, sender: WebhookSender, spawn: Spawn) -> None:
         self._call = call
         self._line = Line(call.timeline)
         self._session = TwilioSession(call, self._line, sender, spawn)
         self._callbacks = StatusCallbacks(call, sender, spawn)
-        self._clock = clock
         self.over = asyncio.Event()
         self._detection_begun = False
 
@@ -157,8 +155,7 @@ class CallRunner:
 
     async def _detect_beside_the_call(self, answered_by: str, seconds: float) -> None:
         call, parameters = self._call, self._call.parameters
-        await self._clock.sleep(seconds)
-        if call.ended:
+        if not await self._line.until(call.timeline.elapsed_seconds + seconds, self.over):
             return
         call.answered_by = answered_by
         if parameters.async_amd_status_callback:

@@ -58,7 +58,7 @@ class SimulatedTwilio:
             queue_time_ms=round(queued_seconds * 1000),
         )
         self.calls.add(call)
-        runner = self._runners[call.sid] = CallRunner(call, self._clock, self._sender, self.background.spawn)
+        runner = self._runners[call.sid] = CallRunner(call, self._sender, self.background.spawn)
         self.background.spawn(runner.run())
         return call
 
