@@ -86,7 +86,7 @@ def check_assistant(assistant: Assistant) -> None:
 
 
 def _check_engine(assistant: Assistant) -> None:
-    if assistant.engine in ("say", "agent"):
+    if assistant.engine in ("conversation", "say", "agent"):
         if assistant.engine_url is not None:
             raise ValueInvalid(
                 f'engine_url has no meaning for the engine "{assistant.engine}". Leave it out.', field="engine_url"

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dialplane.aws.client import AwsClient
+from dialplane.domain.builtin_tools import customer_tools
 from dialplane.domain.conversations import Conversation
 from dialplane.domain.language_model import LanguageModel, ToolCall
 from dialplane.dynamodb.answers import AnswerStore
@@ -35,7 +36,7 @@ class _CustomerTools:
     secrets: OrganizationSecrets
 
     def call(self, conversation: Conversation, tool: ToolCall) -> str | None:
-        declared = next((each for each in _functions(conversation) if each["function"]["name"] == tool.name), None)
+        declared = customer_tools(conversation.settings).get(tool.name)
         if declared is None:
             return None
         from dialplane.tools.http_tool import HttpTools  # noqa: PLC0415 - most conversations use none
@@ -49,10 +50,6 @@ class _CustomerTools:
             signing_key=secret.get("signing_key"),
         )
         return result.text
-
-
-def _functions(conversation: Conversation) -> list[Mapping[str, Any]]:
-    return [tool for tool in conversation.settings.llm.get("tools") or () if tool.get("type") == "function"]
 
 
 def model_opener(secrets: OrganizationSecrets) -> Callable[[Conversation], LanguageModel]:
