@@ -1,4 +1,4 @@
-"""`python -m sandbox.carriers`: serve the simulated carriers until interrupted."""
+"""`python -m sandbox.carriers`: serve the simulated carriers, and the simulated language model, until interrupted."""
 
 import argparse
 import asyncio
@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 
+from sandbox import models
 from sandbox.carriers.carrier import AccountError
 from sandbox.carriers.clock import SpeedError
 from sandbox.carriers.embedded import start_server
@@ -56,7 +57,7 @@ async def _serve(config: CarriersConfig, host: str, port: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    runner, taken_port = await start_server(config, host, port)
+    runner, taken_port = await start_server(config, host, port, beside=models.routes())
     print(f"simulated carriers: http://{host}:{taken_port}", flush=True)
     try:
         await stop.wait()

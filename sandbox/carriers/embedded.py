@@ -87,14 +87,16 @@ class SimulatedCarriers:
             await runner.cleanup()
 
 
-async def start_server(config: CarriersConfig, host: str, port: int) -> tuple[web.AppRunner, int]:
+async def start_server(
+    config: CarriersConfig, host: str, port: int, *, beside: Sequence[web.RouteDef] = ()
+) -> tuple[web.AppRunner, int]:
     """Serve on host and port (0: a free one); the runner to clean up and the port taken.
 
-    Raises OSError, SpeedError, AccountError.
+    `beside` are routes of others that are served along. Raises OSError, SpeedError, AccountError.
     """
-    runner = web.AppRunner(
-        await build_app(config), access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS
-    )
+    app = await build_app(config)
+    app.add_routes(beside)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
