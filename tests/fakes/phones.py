@@ -10,7 +10,7 @@ import itertools
 import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -124,6 +124,11 @@ class Exchange:
         """Every conversation has this model meanwhile."""
         with patch.object(conversing, "open_model", lambda *args, **kwargs: model):
             yield
+
+    def set_organization(self, **changes: Any) -> None:
+        """Change the organization that all phones are called by."""
+        provision = self.world.stack.provision
+        provision.accounts.put(replace(provision.organization(self.world.demo.organization_id), **changes))
 
     def phone(self, **assistant: Any) -> Phone:
         """A callee's phone: a call to it was placed and answered, and its WebSocket is not open yet."""

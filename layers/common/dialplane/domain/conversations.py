@@ -240,7 +240,19 @@ def look(conversation: Conversation, *, now: datetime) -> Look:
     return _look_at_silence(conversation, now)
 
 
+def is_machine_served(conversation: Conversation) -> bool:
+    """True for a machine that is not to be talked with: it is left a message, or nothing."""
+    return conversation.machine_at is not None and conversation.settings.on_machine != "continue"
+
+
+MACHINE_TIME_MAX = timedelta(seconds=60)
+"""How long a machine is listened to in silence."""
+
+
 def _look_at_silence(conversation: Conversation, now: datetime) -> Look:
+    if conversation.machine_at is not None and is_machine_served(conversation):
+        left_at = conversation.machine_at + MACHINE_TIME_MAX
+        return Look(Due.END_FOR_SILENCE) if now >= left_at else Look(Due.LATER, left_at)
     silent_at = silence_begins(conversation) + timedelta(seconds=conversation.settings.silence_timeout_seconds)
     if now < silent_at:
         return Look(Due.LATER, silent_at)

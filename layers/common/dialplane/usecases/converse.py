@@ -27,6 +27,7 @@ from dialplane.domain.conversations import (
     Source,
     callee_turns,
     ends_call,
+    is_machine_served,
     look,
     speech_ends,
     speech_time,
@@ -407,11 +408,6 @@ def _interrupted_turn(conversation: Conversation, heard: str) -> int:
 
 def _letters(text: str) -> str:
     return "".join(character for character in text.casefold() if character.isalnum())
-
-
-def is_machine_served(conversation: Conversation) -> bool:
-    """True for a machine that is not to be talked with."""
-    return conversation.machine_at is not None and conversation.settings.on_machine != "continue"
 
 
 def _after_failure(conversation: Conversation) -> Ending:
