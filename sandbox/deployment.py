@@ -1,7 +1,9 @@
 """Build the real template with SAM and deploy it to the emulator. Describes no resource: only template.yaml does."""
 
+import base64
 import contextlib
 import hashlib
+import http.client
 import json
 import os
 import platform
@@ -12,6 +14,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import boto3
 
@@ -151,23 +154,40 @@ class Deployment:
             raise DeploymentFailed(f"sam {command} failed.\n{tail}\n(whole log: {log})")
 
 
-def warm_up(api_url: str, aws: AwsClient, dials_queue_url: str) -> None:
-    """Have each function behind the API started once by requests it refuses, and the dial function by no call.
+def warm_up(outputs: Mapping[str, str], aws: AwsClient) -> None:
+    """Have each function that somebody waits for started once: by requests and a handshake that it refuses, by messages
+    about no call.
 
-    Started by somebody's call it could still be starting when that call's dial window ends.
+    Started by somebody's call it could still be starting when that call's dial window ends, or its callee says hello.
     """
-    nobody = json.dumps({"organization_id": "none", "call_id": "none"})
-    aws.call("sqs", "SendMessage", {"QueueUrl": dials_queue_url, "MessageBody": nobody})
+    nobody = {"organization_id": "none", "call_id": "none"}
+    for queue, message in (("DialsQueueUrl", nobody), ("ConversationTasksQueueUrl", {"kind": "look", **nobody})):
+        aws.call("sqs", "SendMessage", {"QueueUrl": outputs[queue], "MessageBody": json.dumps(message)})
     paths = ["/calls/initiate", "/wallet/deposits", "/twiml/twilio/none/none/none", "/status/twilio/none/none/none"]
     with ThreadPoolExecutor() as pool:
         for path in paths:
-            pool.submit(_post_nothing, api_url + path)
+            pool.submit(_post_nothing, outputs["PublicBaseUrl"] + path)
+        pool.submit(_shake_hands, f"{outputs['PublicSocketUrl']}?call=none.twilio.none.none.none")
 
 
 def _post_nothing(url: str) -> None:
     # A refusal is what is expected; that something answers at all is for the first call to show.
     with contextlib.suppress(OSError), urllib.request.urlopen(url, data=b"", timeout=30):  # noqa: S310
         pass
+
+
+def _shake_hands(url: str) -> None:
+    handshake = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+    }
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(address.netloc, timeout=30)  # urllib would close it before the upgrade
+    with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
+        connection.request("GET", f"{address.path}?{address.query}", headers=handshake)
+        connection.getresponse().read()
 
 
 def _session() -> boto3.Session:

@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from dialplane.aws.client import AwsClient, HttpAwsClient
 from dialplane.runtime.callback_urls import STATUS, CallbackAddress
 from sandbox.carriers.accounts import CarrierAccounts, make_accounts
 from sandbox.deployment import REGION, ROOT, STACK_NAME, Deployment, Emulator, warm_up
+from sandbox.front_door import SOCKET_PATH
 from sandbox.processes import LOOPBACK, Processes, reserved_ports
 
 EMULATOR, CARRIERS, FRONT_DOOR = "ministack", "carriers", "front-door"
@@ -148,16 +149,16 @@ class Sandbox:
             building.result()
         parameters = {
             "PublicBaseUrl": api_url,
+            "PublicSocketUrl": f"ws://{LOOPBACK}:{front_door_port}{SOCKET_PATH}",
             "AwsEndpointUrl": emulator.url,
             "CheckIntervalSeconds": str(self._pace.check_interval_seconds),
             "PlacementGraceSeconds": str(self._pace.placement_grace_seconds),
             "LogRetentionDays": "1",
         }
         outputs = self._timed("deployed to the emulated AWS with SAM", lambda: deployment.deploy(emulator, parameters))
-        self._start_front_door(front_door_port, emulator, outputs["ApiId"])
+        self._start_front_door(front_door_port, emulator, outputs)
         # Cold, each would take a second or two, and the first call's callbacks would overtake one another.
-        aws, dials = _aws_client(emulator), outputs["DialsQueueUrl"]
-        self._timed("functions warmed up", lambda: warm_up(api_url, aws, dials))
+        self._timed("functions warmed up", lambda: warm_up(outputs, _aws_client(emulator)))
         state = SandboxState(
             api_url=api_url,
             console_url=None,
@@ -205,9 +206,9 @@ class Sandbox:
             f"simulated carriers on {LOOPBACK}:{port}", lambda: self._run(CARRIERS, command, _environment(), ROOT, port)
         )
 
-    def _start_front_door(self, port: int, emulator: Emulator, api_id: str) -> None:
-        command = [sys.executable, "-m", "sandbox.front_door", "--port", str(port)]
-        command += ["--emulator-url", emulator.url, "--api-id", api_id]
+    def _start_front_door(self, port: int, emulator: Emulator, outputs: Mapping[str, str]) -> None:
+        command = [sys.executable, "-m", "sandbox.front_door", "--port", str(port), "--emulator-url", emulator.url]
+        command += ["--api-id", outputs["ApiId"], "--socket-api-id", outputs["SocketApiId"]]
         self._timed(
             f"front door on {LOOPBACK}:{port}", lambda: self._run(FRONT_DOOR, command, _environment(), ROOT, port)
         )
