@@ -44,6 +44,9 @@ def test_a_package_has_every_module_of_the_contract(carrier: str) -> None:
     assert webhooks.SIGNATURE_HEADER.lower() == webhooks.SIGNATURE_HEADER
     assert webhooks.UNSIGNED_STATUS in (403, 429)
     assert parameters(webhooks.is_authentic) == ["credentials", "request"]
+    assert parameters(webhooks.is_authentic_socket) == ["credentials", "request"]
+    socket_header = webhooks.SOCKET_SIGNATURE_HEADER
+    assert socket_header is None or socket_header.lower() == socket_header
     assert parameters(webhooks.parse_report) == ["credentials", "body"]
     assert parameters(registry.events_of(carrier).to_call_event) == ["fields", "received_at"]
     assert parameters(registry.api_of(carrier).open_api)[:2] == ["credentials", "timeout_seconds"]
@@ -54,7 +57,7 @@ def test_who_fetches_instructions_has_words_for_them_and_for_hanging_up(carrier:
     if not TRAITS[carrier].fetches_instructions:
         pytest.skip("is told what to say with the dial")
     assert parameters(registry.webhooks_of(carrier).parse_answer) == ["credentials", "body"]
-    assert parameters(registry.instructions_of(carrier).render)[0] == "instructions"
+    assert parameters(registry.instructions_of(carrier).render)[:2] == ["instructions", "action_url"]
     document = registry.instructions_of(carrier).hang_up()
     assert document.content_type
     assert document.text

@@ -44,9 +44,9 @@ def instructions(engine: Engine, *, url: str | None = "wss://engine.test/ws") ->
     )
 
 
-@pytest.mark.parametrize("engine", ["relay", "stream", "say"])
+@pytest.mark.parametrize("engine", ["relay", "stream", "say", "conversation"])
 def test_telnyx_knows_every_verb_and_attribute(engine: Engine) -> None:
-    documents = [render(instructions(engine)), hang_up()]
+    documents = [render(instructions(engine), action_url="https://calls.example.test/twiml"), hang_up()]
     documents.append(twiml.transfer("+15550001111", caller_number="+15551234567", message="One moment"))
     for document in documents:
         assert document.content_type.startswith("text/xml")
@@ -60,6 +60,23 @@ def test_a_stream_carries_sound_both_ways_and_its_parameters() -> None:
     assert stream is not None
     assert stream.attrib == {"url": "wss://engine.test/ws", "bidirectionalMode": "rtp"}
     assert {each.get("name"): each.get("value") for each in stream} == {"call_id": "call_1", "agenda": '"&'}
+
+
+def test_a_conversation_opens_our_own_socket_and_asks_again_when_it_is_over() -> None:
+    document = parsed(render(instructions("conversation"), action_url="https://calls.example.test/twiml").text)
+    connect, noun = document.find("Connect"), document.find("Connect/ConversationRelay")
+    assert connect is not None
+    assert noun is not None
+    assert connect.attrib == {"action": "https://calls.example.test/twiml"}
+    assert noun.attrib == {
+        "url": "wss://engine.test/ws",
+        "welcomeGreeting": "Tom & <Ann>",
+        "welcomeGreetingInterruptible": "any",
+        "interruptible": "any",
+        "dtmfDetection": "true",
+        "voice": "Polly.Joanna",
+        "language": "en-US",
+    }
 
 
 def test_only_streams_differ_from_twilios_documents() -> None:

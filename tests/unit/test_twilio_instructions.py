@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -39,6 +40,41 @@ def test_relay_connects_the_conversation_with_its_words_and_parameters() -> None
     )
 
 
+CONVERSATION = Instructions(
+    engine="conversation",
+    url="wss://talk.example.test/live?call=org_1.twilio.acct_1.call_1.token",
+    welcome_message="Hello, this is an automated assistant.",
+    is_welcome_interruptible=False,
+    language="en-US",
+    parameters={"call_id": "call_1"},
+)
+ACTION = "https://calls.example.test/twiml/twilio/org_1/acct_1/call_1"
+
+
+def test_a_conversation_opens_our_own_socket_and_asks_again_when_it_is_over() -> None:
+    assert render(CONVERSATION, action_url=ACTION).text == (
+        f'<?xml version="1.0" encoding="UTF-8"?><Response><Connect action="{ACTION}">'
+        '<ConversationRelay dtmfDetection="true" interruptible="any" language="en-US"'
+        ' reportInputDuringAgentSpeech="any" url="wss://talk.example.test/live?call=org_1.twilio.acct_1.call_1.token"'
+        ' welcomeGreeting="Hello, this is an automated assistant." welcomeGreetingInterruptible="none">'
+        '<Parameter name="call_id" value="call_1" /></ConversationRelay></Connect></Response>'
+    )
+
+
+def test_only_a_disclosure_cannot_be_interrupted_and_a_resumed_conversation_greets_nobody() -> None:
+    greeted = render(replace(CONVERSATION, is_welcome_interruptible=True)).text
+    resumed = render(replace(CONVERSATION, welcome_message="")).text
+
+    assert 'welcomeGreetingInterruptible="any"' in greeted
+    assert "welcomeGreeting=" not in resumed
+
+
+@pytest.mark.parametrize("engine", ["relay", "stream", "say"])
+def test_nobody_elses_engine_comes_back_to_us(engine: Engine) -> None:
+    instructions = Instructions(engine=engine, url="wss://m.test/x", welcome_message="Hi")
+    assert render(instructions, action_url=ACTION) == render(instructions)
+
+
 def test_stream_connects_the_media_server() -> None:
     document = render(
         Instructions(engine="stream", url="wss://m.test/x", welcome_message="", parameters={"a": ""})
@@ -65,7 +101,7 @@ def test_hang_up_only_hangs_up() -> None:
     assert hang_up().text.endswith("<Response><Hangup /></Response>")
 
 
-@pytest.mark.parametrize("engine", ["relay", "stream"])
+@pytest.mark.parametrize("engine", ["relay", "stream", "conversation"])
 def test_engine_without_its_url_is_refused(engine: Engine) -> None:
     with pytest.raises(ValueError, match="need a url"):
         render(Instructions(engine=engine, welcome_message="Hi"))
@@ -82,7 +118,7 @@ def test_what_is_served_is_xml() -> None:
 
 
 @given(
-    engine=st.sampled_from(["relay", "stream", "say"]),
+    engine=st.sampled_from(["relay", "stream", "say", "conversation"]),
     url=TEXT.map(lambda text: f"wss://relay.test/{text}"),
     welcome=TEXT,
     goodbye=st.none() | TEXT,

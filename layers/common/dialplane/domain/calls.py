@@ -213,6 +213,7 @@ def _is_better_failure(call: Call, status: CallStatus) -> bool:
 
 def _merge_facts(call: Call, event: CallEvent) -> Call:
     # The first figure stays: a settled call's duration is what its charge was computed from, and must not change later.
+    keeps_words = call.transcript_erased_at is None
     known = call
     if known.answered_by == "machine" and event.answered_by in _GREETING_IS_OVER:
         known = replace(known, answered_by=None, answered_by_raw=None)  # the same verdict, and more of it
@@ -225,8 +226,8 @@ def _merge_facts(call: Call, event: CallEvent) -> Call:
         answered_by_raw=_first(known.answered_by_raw, event.answered_by_raw),
         carrier_cost=_first(call.carrier_cost, event.carrier_cost),
         carrier_cost_currency=_first(call.carrier_cost_currency, event.carrier_cost_currency),
-        recording_id=_first(call.recording_id, event.recording_id),
-        recording_url=_first(call.recording_url, event.recording_url),
+        recording_id=_first(call.recording_id, event.recording_id) if keeps_words else None,
+        recording_url=_first(call.recording_url, event.recording_url) if keeps_words else None,
     )
 
 
