@@ -26,12 +26,12 @@ from dialplane.domain.statuses import CallStatus
 from dialplane.domain.wallets import Wallet
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
-ORGANIZATION = Organization(id="org_1", name="Example")
+ORGANIZATION = Organization(id="org_1", name="Example", model_providers=frozenset({"openai"}))
 KEY = ApiKey("key", "org_1", "Key", "0" * 64, frozenset({"can_initiate_calls"}))
 ASSISTANT = Assistant(1, "org_1", "Ada", "Hello {{ name | default: 'there' }}.", caller_number="+15551234567")
 NUMBER = CallerNumber("+15551234567", "org_1", "twilio", "acct_1", assistant_id=1)
 WALLET = Wallet("org_1", "USD", deposited_micros=10**6, available_micros=10**6)
-ENGINES = {"twilio": {"say", "relay", "stream"}, "elevenlabs": {"agent"}}
+ENGINES = {"twilio": {"say", "relay", "stream", "conversation"}, "vonage": {"say"}, "elevenlabs": {"agent"}}
 FACTS = Facts(
     key=KEY,
     organization=ORGANIZATION,
@@ -398,3 +398,108 @@ def test_s4_8_what_the_default_assistant_lacks_is_named_in_order(
     facts: dict[str, Any], missing: tuple[str, ...] | None
 ) -> None:
     assert a_default_call(**facts) == ((None, ()) if missing is None else ("setup_missing", missing))
+
+
+# ---- conversations of ours ------------------------------------------------------------------------------------------
+
+TALKER = replace(ASSISTANT, engine="conversation", prompt="Be kind to {{ name }}.", goodbye_message="Bye {{ name }}.")
+ADA = {"variables": {"name": "Ada"}}
+
+
+def test_a_conversation_begins_with_the_disclosure_and_goes_on_by_its_settings() -> None:
+    speech: dict[str, Any] = {"stt_config": {"provider": "deepgram"}, "tts_config": {"provider": "elevenlabs"}}
+    facts = facts_with(assistant=replace(TALKER, agenda="Ask {{ name }}.", voice="v", language="nl-NL", **speech))
+    command = a_command(welcome_message="Hi {{ name }}.", **ADA)
+    decision = decide(command, facts)
+    plan = decision.plan
+    assert decision.refusal is None
+    assert plan.instructions is not None
+    assert plan.conversation is not None
+    assert plan.instructions.engine == "conversation"
+    assert plan.instructions.welcome_message == plan.conversation.disclosure
+    assert not plan.instructions.is_welcome_interruptible
+    assert (plan.instructions.voice, plan.instructions.language) == ("v", "nl-NL")
+    assert (plan.instructions.stt_config, plan.instructions.tts_config) == tuple(speech.values())
+    assert (plan.first_message, plan.conversation.first_message) == ("Hi Ada.", "Hi Ada.")
+    assert (plan.agenda, plan.conversation.agenda) == ("Ask Ada.", "Ask [name].")
+    assert (plan.conversation.prompt, plan.conversation.goodbye_message) == ("Be kind to [name].", "Bye Ada.")
+    call = admit(command, facts, decision, call_id="call_1", now=NOW, socket_token="token")
+    assert call.conversation_json == plan.conversation.to_json()
+    assert call.socket_token == "token"
+
+
+def test_without_a_disclosure_the_first_message_is_what_is_heard_first() -> None:
+    facts = facts_with(assistant=TALKER, organization=replace(ORGANIZATION, discloses=False))
+    instructions = decide(a_command(**ADA), facts).plan.instructions
+    assert instructions is not None
+    assert instructions.welcome_message == "Hello Ada."
+    assert instructions.is_welcome_interruptible
+
+
+def test_only_a_conversation_has_settings_and_a_token() -> None:
+    decision = decide(a_command(), FACTS)
+    call = admit(a_command(), FACTS, decision, call_id="call_1", now=NOW, socket_token="token")
+    assert (decision.plan.conversation, call.conversation_json, call.socket_token) == (None, None, None)
+
+
+@pytest.mark.parametrize(("on_machine", "detected"), [("continue", False), ("hang_up", True), ("leave_message", True)])
+def test_who_minds_answering_machines_has_them_detected(on_machine: Any, detected: bool) -> None:
+    facts = facts_with(assistant=replace(TALKER, on_machine=on_machine, voicemail_message="Call us."))
+    decision = decide(a_command(**ADA), facts)
+    assert admit(a_command(**ADA), facts, decision, call_id="call_1", now=NOW).machine_detection is detected
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "not_passed"),
+    [
+        ({}, None, []),
+        ({"llm_config": {"provider": "bedrock"}}, None, []),
+        ({"llm_config": {"provider": "openai"}, "stt_config": {}, "tts_config": {}}, None, []),
+        (
+            {"llm_config": {"provider": "mistral"}, "stt_config": {}, "tts_config": {}},
+            "invalid_configuration",
+            ["configuration failed"],
+        ),
+        ({"llm_config": {"provider": "xai_realtime"}}, "invalid_configuration", ["configuration failed"]),
+        ({"llm_config": {"provider": "somebody"}}, "invalid_configuration", ["configuration failed"]),
+        ({"llm_config": {"messages": 5}}, "invalid_configuration", ["configuration failed"]),
+        ({"engine_url": "wss://x.example.test"}, "invalid_value", ["configuration failed"]),
+        ({"fallback_message": "{{ nobody }}"}, "missing_variables", ["texts failed"]),
+        ({"prompt": "{{"}, "invalid_template", ["texts failed"]),
+        ({"welcome_message": " "}, "invalid_template", ["texts failed"]),
+    ],
+    ids=str,
+)
+def test_the_gates_of_a_conversation(changes: dict[str, Any], code: str | None, not_passed: list[str]) -> None:
+    assert outcome(a_command(**ADA), facts_with(assistant=replace(TALKER, **changes))) == (code, not_passed)
+
+
+def test_a_carrier_without_words_for_conversations_refuses_them() -> None:
+    facts = facts_with(assistant=TALKER, caller_number=replace(NUMBER, carrier="vonage"))
+    assert outcome(a_command(**ADA), facts) == ("engine_unsupported", ["configuration failed"])
+
+
+NAMES_MODEL = {"llm_config": {"provider": "scripted"}}
+
+
+@pytest.mark.parametrize(
+    ("base", "override", "engine"),
+    [
+        ({}, NAMES_MODEL, "conversation"),
+        ({}, {**NAMES_MODEL, "engine": "say"}, "say"),
+        ({}, {"llm_config": {"messages": []}}, "say"),
+        ({}, {"llm_config": {"provider": "xai_realtime"}}, "say"),
+        ({"llm_config": {"provider": "scripted"}}, {"llm_config": {"temperature": 0.5}}, "say"),
+        ({"llm_config": {"provider": "scripted"}}, {}, "say"),
+        ({"engine": "relay", "engine_url": "wss://x.example.test"}, NAMES_MODEL, "relay"),
+        ({"engine": "conversation"}, {"llm_config": {"temperature": 0.5}}, "conversation"),
+    ],
+    ids=str,
+)
+def test_s3_06_who_names_a_model_for_one_that_says_a_sentence_has_a_conversation_with_it(
+    base: dict[str, Any], override: dict[str, Any], engine: str
+) -> None:
+    command = a_command(assistant_id=1, override=override)
+    plan = decide(command, facts_with(assistant=replace(ASSISTANT, **base))).plan
+    assert plan.assistant is not None
+    assert plan.assistant.engine == engine

@@ -122,6 +122,7 @@ def test_s3_05_transient_mode_brings_an_assistant_along() -> None:
         organization_id="",
         name="Ada",
         welcome_message="Hello.",
+        engine="conversation",
         prompt="Be kind.",
         llm_config=LLM,
         stt_config=STT,
@@ -140,6 +141,45 @@ def test_s3_05_null_is_as_good_as_absent_in_it() -> None:
 def test_s3_05_engines_are_asked_for_by_name_or_by_the_carriers_agent() -> None:
     assert (transient().engine, transient(engine="relay", engine_url="wss://x").engine) == ("say", "relay")
     assert (transient(agent_id="agent_1").engine, transient(agent_id="agent_1").agent_id) == ("agent", "agent_1")
+
+
+@pytest.mark.parametrize(
+    ("provider", "engine"),
+    [
+        *((provider, "conversation") for provider in ("scripted", "bedrock", "openai", "mistral", "xai")),
+        ("xai_realtime", "say"),
+        ("somebody", "say"),
+        (None, "say"),
+    ],
+)
+def test_s3_05_who_names_a_language_model_has_a_conversation_with_it(provider: str | None, engine: str) -> None:
+    model = {"llm_config": {"provider": provider}}
+    assert transient(**model).engine == engine
+    assert (transient(**model, engine="say").engine, transient(**model, agent_id="a").engine) == ("say", "agent")
+
+
+def test_s3_05_how_the_conversation_is_held_can_be_brought_along() -> None:
+    settings: dict[str, Any] = {
+        "goodbye_message": "Bye.",
+        "end_phrases": ["good bye", "that is all"],
+        "turns_max": 20,
+        "silence_timeout_seconds": 8,
+        "silence_prompts": 2,
+        "silence_message": "Hello?",
+        "response_timeout_seconds": 4,
+        "fallback_message": "Sorry.",
+        "on_failure": "transfer",
+        "transfer_number": "+15550100300",
+        "opt_out_message": "Never again.",
+        "on_machine": "leave_message",
+        "voicemail_message": "Call us.",
+        "analysis_schema": {"type": "object"},
+        "is_recorded": True,
+    }
+    assistant = transient(**settings)
+    kept = {name: getattr(assistant, name) for name in settings}
+    assert kept == {**settings, "end_phrases": ("good bye", "that is all")}
+    assert override(**settings) == kept
 
 
 def test_s3_05_the_prompt_is_what_the_system_says() -> None:
@@ -169,7 +209,11 @@ def test_s3_06_messages_without_any_of_the_system_leave_no_prompt() -> None:
 def test_s3_06_null_takes_away_what_an_assistant_can_be_without() -> None:
     nothing = dict.fromkeys(requests.AssistantSettings.model_fields)
     changes = override(**nothing)
-    assert set(changes) == {"llm_config", "stt_config", "tts_config", "voice", "language", "engine_url", "agent_id"}
+    assert set(changes) == {
+        *("llm_config", "stt_config", "tts_config", "voice", "language", "engine_url", "agent_id"),
+        *("goodbye_message", "silence_message", "fallback_message", "transfer_number", "opt_out_message"),
+        *("voicemail_message", "analysis_schema"),
+    }
     assert set(changes.values()) == {None}
 
 

@@ -19,6 +19,8 @@ from dialplane.dialects.contract import Arrival
 from dialplane.domain.accounts import NUMBER_ID_PREFIX, Assistant
 from dialplane.domain.admission import InitiateCall
 from dialplane.domain.errors import PhoneNumberInvalid, ValueInvalid
+from dialplane.domain.instructions import Engine
+from dialplane.domain.language_model import PROVIDERS
 from dialplane.domain.phone_numbers import PhoneNumber
 from dialplane.domain.templates import check_text, check_variables
 
@@ -51,7 +53,9 @@ class LlmConfig(Body):
 class AssistantSettings(Body):
     """An assistant that is brought along, or what changes of one that is kept.
 
-    ``engine``, ``engine_url`` and ``agent_id`` (the carrier's own agent) say who holds the conversation; they are ours.
+    ``engine``, ``engine_url`` and ``agent_id`` (the carrier's own agent) say who holds the conversation; they are ours,
+    and so is everything from ``goodbye_message`` on. Who names a language model and no engine has a conversation with
+    it.
     """
 
     name: str | None = None
@@ -62,9 +66,24 @@ class AssistantSettings(Body):
     voice: _Token | None = None
     language: _Token | None = None
     max_duration_seconds: int | None = None
-    engine: Literal["say", "relay", "stream", "agent"] | None = None
+    engine: Literal["conversation", "say", "relay", "stream", "agent"] | None = None
     engine_url: _Url | None = None
     agent_id: _Token | None = None
+    goodbye_message: str | None = None
+    end_phrases: list[str] | None = None
+    turns_max: int | None = None
+    silence_timeout_seconds: int | None = None
+    silence_prompts: int | None = None
+    silence_message: str | None = None
+    response_timeout_seconds: int | None = None
+    fallback_message: str | None = None
+    on_failure: Literal["end", "transfer"] | None = None
+    transfer_number: str | None = None
+    opt_out_message: str | None = None
+    on_machine: Literal["hang_up", "leave_message", "continue"] | None = None
+    voicemail_message: str | None = None
+    analysis_schema: dict[str, Any] | None = None
+    is_recorded: bool | None = None
 
 
 class InitiateCallRequest(Body):
@@ -172,15 +191,37 @@ def _transient(settings: AssistantSettings) -> Assistant:
     defaults = {
         "name": _TRANSIENT_NAME,
         "welcome_message": "",
-        # Who names an agent of the carrier's wants it to speak.
-        "engine": "agent" if settings.agent_id is not None else "say",
+        "engine": _engine(settings),
     }
     return Assistant(id=0, organization_id="", **{**defaults, **fields})
 
 
+def _engine(settings: AssistantSettings) -> Engine:
+    """Who names an agent of the carrier's wants it to speak, who names a language model wants to have it answer."""
+    if settings.agent_id is not None:
+        return "agent"
+    model = settings.llm_config.provider if settings.llm_config is not None else None
+    return "conversation" if model in PROVIDERS else "say"
+
+
 _OUR_NAMES = {"first_message": "welcome_message"}
-_CONFIGURATIONS = ("llm_config", "stt_config", "tts_config")
-_NEVER_NULL = frozenset({"name", "first_message", "max_duration_seconds", "engine"})
+_CONFIGURATIONS = ("llm_config", "stt_config", "tts_config", "analysis_schema")
+_NEVER_NULL = frozenset(
+    {
+        "name",
+        "first_message",
+        "max_duration_seconds",
+        "engine",
+        "end_phrases",
+        "turns_max",
+        "silence_timeout_seconds",
+        "silence_prompts",
+        "response_timeout_seconds",
+        "on_failure",
+        "on_machine",
+        "is_recorded",
+    }
+)
 
 
 def _settings(settings: AssistantSettings) -> dict[str, Any]:
@@ -196,6 +237,8 @@ def _settings(settings: AssistantSettings) -> dict[str, Any]:
     if settings.llm_config is not None and settings.llm_config.messages is not None:
         system = [message.content for message in settings.llm_config.messages if message.role == "system"]
         fields["prompt"] = "\n\n".join(system) or None
+    if "end_phrases" in fields:
+        fields["end_phrases"] = tuple(fields["end_phrases"])
     return fields
 
 
