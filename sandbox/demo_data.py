@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cli.stack import Stack
 from dialplane.aws.client import AwsClient
@@ -14,7 +15,9 @@ from dialplane.domain.accounts import Assistant, CarrierAccount, Organization
 from dialplane.domain.ids import new_id
 from dialplane.dynamodb.destinations import DestinationStore
 from dialplane.runtime import clock
+from dialplane.runtime.organization_secrets import MODEL_OPENAI, OrganizationSecrets
 from dialplane.usecases.manage_dnc import DncEntry
+from sandbox.models import API_KEY_PREFIX, BASE_PATH
 
 MICROS = 1_000_000
 CALLER_NUMBERS = ("+15551234567", "+15551234568", "+15551234569")
@@ -29,9 +32,58 @@ CARRIER_NUMBERS = {
     "sip-telnyx": "+15552000005",
     "elevenlabs": "+15552000006",
 }
+# The numbers of the assistants that hold conversations, by assistant.
+CONVERSATION_NUMBERS = {124: "+15551234570", 125: "+15551234571"}
 ASSISTANT_PUBLIC_ID = "17a0cb75-fa09-4bdd-9a44-92a70d829c88"
 AGENT_ASSISTANT_ID = 321
 AGENT_ID, AGENT_NUMBER_ID = "agent_demo", "phnum_demo"
+
+_NO = ["no", "not interested", "neither"]
+_DAYS = [{"when": ["monday"], "next": "monday"}, {"when": ["tuesday"], "next": "tuesday"}]
+APPOINTMENT_SCRIPT: Mapping[str, Any] = {
+    "start": "which_day",
+    "note": "I have just been told: {{ note }}",
+    "steps": {
+        "which_day": {"replies": [*_DAYS, {"when": _NO, "next": "declined"}], "otherwise": "again"},
+        "again": {
+            "say": "We have time for you on Monday and on Tuesday. Which day would be better?",
+            "replies": [*_DAYS, {"when": _NO, "next": "declined"}],
+            "otherwise": "unclear",
+        },
+        "monday": {
+            "say": "Monday at ten it is. Shall I send you a reminder on the day before?",
+            "replies": [{"when": _NO, "next": "no_reminder"}],
+            "otherwise": "reminder",
+            "outcome": "monday",
+        },
+        "tuesday": {
+            "say": "Tuesday at ten it is. Shall I send you a reminder on the day before?",
+            "replies": [{"when": _NO, "next": "no_reminder"}],
+            "otherwise": "reminder",
+            "outcome": "tuesday",
+        },
+        "reminder": {"say": "You will get one. Thank you, and goodbye.", "tool": "end_call"},
+        "no_reminder": {"say": "Then I will not. Thank you, and goodbye.", "tool": "end_call"},
+        "declined": {
+            "say": "I understand. Thank you for your time, and goodbye.",
+            "tool": "end_call",
+            "outcome": "declined",
+        },
+        "unclear": {
+            "say": "We will call you again another day. Thank you, and goodbye.",
+            "tool": "end_call",
+            "outcome": "unclear",
+        },
+    },
+}
+"""What the appointment assistant says: offers two days, then a reminder."""
+APPOINTMENT_ANALYSIS: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "outcome": {"type": "string", "enum": ["none", "monday", "tuesday", "declined", "unclear"]},
+    },
+    "required": ["outcome"],
+}
 
 Secrets = Mapping[str, Mapping[str, str]]
 """The secret of the account with each carrier, without the address of its API."""
@@ -50,10 +102,13 @@ class DemoData:
 
 
 def seed(aws: AwsClient, outputs: Mapping[str, str], carrier_url: str, secrets: Secrets) -> DemoData:
-    """Fill a freshly deployed stack. ``carrier_url`` is the address of every carrier account's API."""
+    """Fill a freshly deployed stack.
+
+    ``carrier_url`` is the address of every carrier account's API, and of the simulated language model's.
+    """
     stack = Stack(aws, outputs)
     secrets = {carrier: _at(carrier_url, secret) for carrier, secret in secrets.items()}
-    organization_id, api_key, accounts = _first_organization(stack, secrets)
+    organization_id, api_key, accounts = _first_organization(stack, carrier_url, secrets)
     second_organization_id, second_api_key = _second_organization(stack, secrets["twilio"])
     return DemoData(organization_id, api_key, second_organization_id, second_api_key, accounts)
 
@@ -64,10 +119,20 @@ def _at(carrier_url: str, secret: Mapping[str, str]) -> dict[str, str]:
     return {**secret, "api_base_url": carrier_url, **over_twilio}
 
 
-def _first_organization(stack: Stack, secrets: Secrets) -> tuple[str, str, dict[str, str]]:
+def _first_organization(stack: Stack, carrier_url: str, secrets: Secrets) -> tuple[str, str, dict[str, str]]:
     provision = stack.provision
     organization = provision.create_organization(
-        Organization(id=new_id("org"), name="Example Dental", allowed_countries=frozenset({"US", "NL"}))
+        Organization(
+            id=new_id("org"),
+            name="Example Dental",
+            allowed_countries=frozenset({"US", "NL"}),
+            model_providers=frozenset({"openai"}),
+        )
+    )
+    # A key that only the sandbox's own model takes, at the address where it is.
+    model_key = {"api_key": f"{API_KEY_PREFIX}demo", "base_url": f"{carrier_url}{BASE_PATH}"}
+    OrganizationSecrets(stack.aws, stack.output("OrganizationSecretsPrefix")).put(
+        organization.id, MODEL_OPENAI, model_key
     )
     provision.put_assistant(
         Assistant(
@@ -103,6 +168,7 @@ def _first_organization(stack: Stack, secrets: Secrets) -> tuple[str, str, dict[
     }
     for number, assistant_id in zip(CALLER_NUMBERS, (123, 456, None), strict=True):
         provision.put_number(organization.id, number, accounts["twilio"], assistant_id=assistant_id)
+    _add_conversations(stack, organization.id, accounts["twilio"])
     for carrier, account in accounts.items():
         if carrier == "elevenlabs":
             _add_agent(stack, organization.id, account)
@@ -116,6 +182,44 @@ def _first_organization(stack: Stack, secrets: Secrets) -> tuple[str, str, dict[
         destinations.add_dnc_entry(organization.id, entry)
     key = provision.create_key(organization.id, name="Demo key").text
     return organization.id, key, {carrier: account.id for carrier, account in accounts.items()}
+
+
+def _add_conversations(stack: Stack, organization_id: str, account: CarrierAccount) -> None:
+    """The assistants whose conversations we hold: one follows a script, the other asks a language model."""
+    provision = stack.provision
+    provision.put_assistant(
+        Assistant(
+            id=124,
+            organization_id=organization_id,
+            name="Appointment assistant",
+            engine="conversation",
+            welcome_message="It is time for your yearly check-up. Would Monday or Tuesday suit you?",
+            goodbye_message="Thank you, and goodbye.",
+            language="en-US",
+            caller_number=CONVERSATION_NUMBERS[124],
+            max_duration_seconds=300,
+            llm_config={"provider": "scripted", "script": APPOINTMENT_SCRIPT},
+            analysis_schema=APPOINTMENT_ANALYSIS,
+        )
+    )
+    provision.put_assistant(
+        Assistant(
+            id=125,
+            organization_id=organization_id,
+            name="Front desk",
+            engine="conversation",
+            welcome_message="I am calling about your yearly check-up. Is this a good moment?",
+            prompt="You call patients of Example Dental to find a day for their yearly check-up: Monday or Tuesday.",
+            language="en-US",
+            caller_number=CONVERSATION_NUMBERS[125],
+            max_duration_seconds=300,
+            llm_config={"provider": "openai", "model": "gpt-4o-mini", "temperature": 0.2},
+            stt_config={"provider": "deepgram", "model": "nova-3-general"},
+            tts_config={"provider": "elevenlabs", "model": "eleven_flash_v2_5"},
+        )
+    )
+    for assistant_id, number in CONVERSATION_NUMBERS.items():
+        provision.put_number(organization_id, number, account, assistant_id=assistant_id, in_pool=False)
 
 
 def _add_agent(stack: Stack, organization_id: str, account: CarrierAccount) -> None:
