@@ -76,8 +76,8 @@ class Customer:
 
 
 def a_customer(world: World, number: str, **facts: Any) -> Customer:
-    """A new one; ``facts`` as for ``an_organization``."""
-    organization = an_organization(world, **facts)
+    """A new one, with a key for every language model; ``facts`` as for ``an_organization``."""
+    organization = an_organization(world, **{"model_providers": frozenset({"openai", "mistral", "xai"}), **facts})
     an_assistant(world, organization.id, caller_number=number, public_id=PUBLIC_ID)
     a_number(world, organization.id, number, assistant_id=1)
     world.stack.provision.update_organization(organization.id, default_assistant_id=1)

@@ -441,9 +441,19 @@ def test_a_prompt_of_33_000_characters_is_refused_and_one_of_32_768_is_not(world
 def test_a_prompt_that_grows_beyond_its_limit_is_422(world: World, customer: Customer) -> None:
     messages = [{"role": "system", "content": "{{a}}" * 40}]
     llm = {"provider": "openai", "messages": messages}
-    settings = {"llm_config": llm, "stt_config": STT, "tts_config": TTS}
+    settings = {"llm_config": llm, "stt_config": STT, "tts_config": TTS, "engine": "say"}
     body = HMS.body(assistant_override=settings, variables={"a": "x" * 1_024})
     HMS.assert_refused(ask(world, customer, HMS, body), 422, "invalid_template")
+
+
+def test_the_prompt_of_a_conversation_does_not_grow_by_the_values_it_refers_to(
+    world: World, customer: Customer
+) -> None:
+    llm = {"provider": "openai", "messages": [{"role": "system", "content": "{{a}}" * 6_553}]}
+    settings = {"llm_config": llm, "stt_config": STT, "tts_config": TTS}
+    with put_back(world):
+        body = HMS.body(assistant_override=settings, variables={"a": "x" * 1_024})
+        assert HMS.send(world, body, key=customer.key).status == 200
 
 
 def test_any_configuration_is_kept_exactly_as_it_was_sent(world: World, customer: Customer) -> None:

@@ -16,6 +16,7 @@ from dialplane.aws.client import AwsError
 from dialplane.domain.accounts import PresentedKey
 from dialplane.domain.calls import Call
 from dialplane.domain.carrier import Rejected, Unknown
+from dialplane.domain.conversation_settings import ConversationSettings
 from tests.fakes.world import Reply, World
 from tests.functional.dialects import HMS, Customer, a_customer, change_assistant
 from tests.functional.expectations import a_key, a_number, put_back, stored_call, unchanged
@@ -68,6 +69,10 @@ def refused(world: World, customer: Customer, body: Any, status: int, code: str)
 def configuration_of(call: Call) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(call.configuration_json or "{}")
     return found
+
+
+def settings_of(call: Call) -> ConversationSettings:
+    return ConversationSettings.from_json(call.conversation_json or "")
 
 
 def test_s3_01_the_key_is_a_bearer_token(world: World, customer: Customer) -> None:
@@ -133,7 +138,14 @@ def test_s3_05_transient_mode_speaks_as_it_says_and_is_not_saved(world: World, c
     before = world.stack.provision.entities(customer.organization_id)
     call = asked(world, customer, {**transient(**ADA), "variables": JOHN})
     assert (call.assistant_id, call.assistant_name, call.assistant_public_id) == (0, "Ada", None)
-    assert (call.instructions.welcome_message, call.instructions.prompt) == ("Hello John.", "Be kind to John.")
+    settings = settings_of(call)
+    assert (settings.first_message, settings.prompt) == ("Hello John.", "Be kind to [name].")
+    assert (settings.variables, settings.llm) == (JOHN, {"provider": "openai", "model": "gpt-4o"})
+    assert (call.instructions.engine, call.instructions.stt_config, call.instructions.tts_config) == (
+        "conversation",
+        STT,
+        TTS,
+    )
     assert configuration_of(call) == {"llm_config": LLM, "stt_config": STT, "tts_config": TTS}
     assert world.stack.provision.entities(customer.organization_id) == before
 
@@ -184,7 +196,8 @@ def test_s3_07_a_deprecated_name_does_what_the_new_one_does_and_says_so(
     replies = [ask(world, customer, {**rest, name: value}) for name in (old, new)]
     both = ask(world, customer, {**rest, old: value, new: value})
     calls = [stored_call(world, customer.organization_id, reply.json["call_id"]) for reply in (*replies, both)]
-    assert len({(call.assistant_id, call.instructions.welcome_message, call.configuration_json) for call in calls}) == 1
+    words = {(call.instructions.welcome_message, call.conversation_json, call.configuration_json) for call in calls}
+    assert len(words) == len({call.assistant_id for call in calls}) == 1
     assert [reply.headers.get("deprecation") for reply in (*replies, both)] == ["@1795132800", None, "@1795132800"]
 
 
@@ -210,6 +223,41 @@ def test_s3_07_names_that_disagree_are_400_and_the_old_one_is_at_fault(
 def test_s3_08_a_first_message_at_the_top_is_what_is_said(world: World, customer: Customer) -> None:
     body = {**override(first_message="No."), "first_message": "Hello {{name}}.", "variables": JOHN}
     assert asked(world, customer, body).instructions.welcome_message == "Hello John."
+
+
+def test_s3_05_s3_06_who_names_a_model_has_a_conversation_that_discloses_itself(
+    world: World, customer: Customer
+) -> None:
+    model = {"llm_config": {"provider": "scripted"}}
+    brought = asked(world, customer, transient(first_message="Hello.", end_phrases=["good bye"], **model))
+    changed = asked(world, customer, override(silence_timeout_seconds=7, **model))
+    for call in (brought, changed):
+        assert call.instructions.engine == "conversation"
+        assert "an artificial voice, calling on behalf of One more" in call.instructions.welcome_message
+        assert not call.instructions.is_welcome_interruptible
+        assert call.socket_token
+    assert settings_of(brought).end_phrases == ("good bye",)
+    assert settings_of(changed).silence_timeout_seconds == 7
+    kept = asked(world, customer)
+    assert (kept.instructions.engine, kept.conversation_json, kept.socket_token) == ("say", None, None)
+
+
+def test_a_model_whose_key_nobody_has_stored_is_422_and_says_whom_to_ask(world: World) -> None:
+    keyless = a_customer(world, "+12125550106", model_providers=frozenset())
+    for body in (
+        transient(first_message="Hello.", llm_config=LLM, stt_config=STT, tts_config=TTS),
+        override(llm_config=LLM, stt_config=STT, tts_config=TTS),
+    ):
+        with unchanged(world):
+            reply = ask(world, keyless, {**body, "variables": JOHN})
+        document = HMS.assert_refused(reply, 422, "invalid_configuration")
+        assert document["param"] == "llm_config"
+        assert "Ask the operator" in document["message"]
+
+
+def test_a_realtime_model_holds_no_conversation_of_ours(world: World, customer: Customer) -> None:
+    settings = {"llm_config": {"provider": "xai_realtime"}, "engine": "conversation", "first_message": "Hello."}
+    assert refused(world, customer, transient(**settings), 422, "invalid_configuration") == "llm_config"
 
 
 @pytest.mark.parametrize(
