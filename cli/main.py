@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli import admin, operations
+from cli import admin, operations, talk
 from cli.output import CommandGroup
 
 app = typer.Typer(
@@ -21,3 +21,4 @@ app.add_typer(admin.app, name="admin")
 app.add_typer(operations.dlq, name="dlq")
 app.command("reconcile")(operations.reconcile)
 app.command("doctor")(operations.doctor)
+app.command("talk")(talk.talk)

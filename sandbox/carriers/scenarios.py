@@ -199,6 +199,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
 )
 
+PERSON_NUMBER = "+15550100143"
+
 # What these callees do is seen in a conversation over ConversationRelay; in any other call they answer and listen.
 CONVERSATIONS: tuple[Scenario, ...] = (
     Scenario("+15550100131", "agrees", "the callee says yes to every question", script=callee_scripts.AGREES),
@@ -256,7 +258,7 @@ CONVERSATIONS: tuple[Scenario, ...] = (
     ),
     Scenario("+15550100142", "says-goodbye", "the callee says goodbye at once", script=callee_scripts.SAYS_GOODBYE),
     Scenario(
-        "+15550100143",
+        PERSON_NUMBER,
         "person",
         "whoever sits at a terminal: `dialplane talk`",
         talks_seconds=30.0,

@@ -17,7 +17,7 @@ from sandbox.carriers.callee import Callees
 from sandbox.carriers.callee_scripts import AGREES, ANYTHING, PRESSES_9, Answer, Move, Script
 from sandbox.carriers.clock import CallTimeline, SimulatedClock
 from sandbox.carriers.line import CallEnds, Ending, Line
-from sandbox.carriers.person import Terminal, read_move
+from sandbox.carriers.person import Terminal, Terminals, read_move
 from sandbox.carriers.relay import RelaySession, RelaySettings
 from sandbox.carriers.scenarios import CONVERSATIONS, SCENARIOS, Scenario, find_scenario
 from sandbox.carriers.speech import speaking_seconds
@@ -479,6 +479,14 @@ def test_a_person_may_interrupt_and_who_leaves_hangs_up() -> None:
     lived = live("person", says(LONG, QUESTION), terminal=sit_down)
     assert lived.told("interrupt")[0]["utteranceUntilInterrupt"] == "I would like"
     assert lived.ending is Ending.CALLEE_HUNG_UP
+
+
+def test_people_are_called_in_the_order_in_which_they_sat_down_and_who_has_left_is_not() -> None:
+    terminals, (first, second, third) = Terminals(), (Terminal(lambda _event: None) for _ in range(3))
+    for terminal in (first, second, third):
+        terminals.wait(terminal)
+    first.leave()
+    assert (terminals.take(), terminals.take(), terminals.take()) == (second, third, None)
 
 
 @pytest.mark.parametrize(
