@@ -18,7 +18,7 @@ from dialplane.carriers.contract import Answer, CarrierCredentials, InvalidCallb
 from dialplane.domain.ids import is_id
 
 SIGNATURE_HEADER = "elevenlabs-signature"
-SOCKET_SIGNATURE_HEADER = None
+SOCKET_SIGNATURE_HEADER: str | None = None
 UNSIGNED_STATUS = 403
 BODY_BYTES_MAX = 6 * 1024 * 1024
 """As much as a function can be given: a transcript of a long conversation is hundreds of kilobytes."""

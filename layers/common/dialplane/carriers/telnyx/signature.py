@@ -14,7 +14,7 @@ from dialplane.carriers.contract import CarrierCredentials, SignedRequest
 
 BASE_URL = "https://api.telnyx.com"
 SIGNATURE_HEADER = "telnyx-signature-ed25519"
-SOCKET_SIGNATURE_HEADER = None
+SOCKET_SIGNATURE_HEADER: str | None = None
 """Telnyx documents no signature of the handshake with which it opens a conversation's WebSocket."""
 TIMESTAMP_HEADER = "telnyx-timestamp"
 TOLERANCE_SECONDS = 300

@@ -16,7 +16,7 @@ from dialplane.carriers.contract import Answer, CarrierCredentials, ForeignAccou
 from dialplane.carriers.twilio.fields import FIELDS_MAX, parse_fields, to_answered_by, to_session_status
 
 SIGNATURE_HEADER = "x-twilio-signature"
-SOCKET_SIGNATURE_HEADER = SIGNATURE_HEADER
+SOCKET_SIGNATURE_HEADER: str | None = SIGNATURE_HEADER
 UNSIGNED_STATUS = 403
 BODY_BYTES_MAX = 64 * 1024
 _FORM = "application/x-www-form-urlencoded"

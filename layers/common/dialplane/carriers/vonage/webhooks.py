@@ -19,7 +19,7 @@ from typing import Any
 from dialplane.carriers.contract import Answer, CarrierCredentials, InvalidCallback, Report, SignedRequest
 
 SIGNATURE_HEADER = "authorization"
-SOCKET_SIGNATURE_HEADER = None
+SOCKET_SIGNATURE_HEADER: str | None = None
 # When its signing fails Vonage sends unsigned, and it sends again after a 429, 503 or 504. Not a 5xx: whoever sends us
 # rubbish must not be able to raise the alarm about errors of our own.
 UNSIGNED_STATUS = 429
