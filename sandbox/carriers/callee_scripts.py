@@ -67,20 +67,21 @@ class Script:
 
 
 ANYTHING = r"\w"
-# Who has said goodbye waits for the other side to hang up.
-_GOODBYE = Answer(r"\b(good)?bye\b", Move("Thank you. Goodbye."), times=1)
+# Who has said goodbye hangs up, or waits for the other side to do so.
+_LEAVES = Answer(r"\b(good)?bye\b", Move("Thank you. Goodbye.", hangs_up=True))
+_WAITS = Answer(r"\b(good)?bye\b", Move("Goodbye."), times=1)
 _POLITE = (
-    _GOODBYE,
+    _LEAVES,
     Answer(r"which day|monday|tuesday", Move("Tuesday would be good."), times=1),
     Answer(r"\?", Move("Yes, please.")),
 )
 
 POLITE = Script(_POLITE, left_alone=Move("Okay."), turns_max=8)
-"""Everybody who is in no list: answers questions, chooses Tuesday, says goodbye."""
+"""Everybody who is in no list: answers questions, chooses Tuesday, says goodbye and hangs up."""
 
-AGREES = Script((_GOODBYE, Answer(r"\?", Move("Yes."))), left_alone=Move("Yes."), turns_max=8)
+AGREES = Script((_WAITS, Answer(r"\?", Move("Yes."))), left_alone=Move("Yes."), turns_max=8)
 REFUSES = Script(
-    (_GOODBYE, Answer(r"\?", Move("No, thank you."))), left_alone=Move("No, I am not interested."), turns_max=8
+    (_WAITS, Answer(r"\?", Move("No, thank you."))), left_alone=Move("No, I am not interested."), turns_max=8
 )
 STOP_CALLING = Script(
     (Answer(ANYTHING, Move("Please stop calling me."), times=1),),

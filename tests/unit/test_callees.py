@@ -162,8 +162,8 @@ def test_a_polite_callee_answers_questions_and_says_goodbye() -> None:
         "Yes, please.",
         "Thank you. Goodbye.",
     ]
-    assert [event["event"] for event in lived.events] == ["session", *["heard", "said"] * 3, "ended"]
-    assert lived.events[-1]["by"] == "application"
+    assert [event["event"] for event in lived.events] == ["session", *["heard", "said"] * 3, "hangs_up", "ended"]
+    assert lived.ending is Ending.CALLEE_HUNG_UP
 
 
 def test_words_take_their_time() -> None:
