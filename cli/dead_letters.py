@@ -137,6 +137,16 @@ def explain_queued_dial(message: dict[str, Any]) -> tuple[str | None, str]:
     return str(call_id), "its worker failed each time; the log of the dial function says why"
 
 
+def explain_conversation_task(message: dict[str, Any]) -> tuple[str | None, str]:
+    """Say which call a task of a conversation is about, and of what kind it is; a command's words are not shown."""
+    try:
+        task = json.loads(message["Body"])
+        call_id, kind = str(task["call_id"]), str(task["kind"])
+    except (ValueError, KeyError, TypeError):
+        return None, "not a task of a conversation: it will fail again"
+    return call_id, f"{kind}: its worker failed each time; the log of the conversation-tasks function says why"
+
+
 def explain_failed_run(message: dict[str, Any]) -> tuple[str | None, str]:
     """Say how a run of the reconciler failed, from what Lambda or the scheduler wrote about it."""
     attributes = message.get("MessageAttributes", {})

@@ -100,7 +100,8 @@ def _check_conversations(stack: Stack, organization_id: str) -> str:
 
 def _count_dead_letters(stack: Stack) -> str:
     counts = {}
-    for name in ("CarrierEventsDeadLetterQueueUrl", "DialsDeadLetterQueueUrl", "ReconcilerDeadLetterQueueUrl"):
+    for queue in ("CarrierEvents", "ConversationTasks", "Dials", "Reconciler"):
+        name = f"{queue}DeadLetterQueueUrl"
         asked = {"QueueUrl": stack.output(name), "AttributeNames": ["ApproximateNumberOfMessages"]}
         reply = stack.aws.call("sqs", "GetQueueAttributes", asked)
         counts[name] = int(reply["Attributes"]["ApproximateNumberOfMessages"])

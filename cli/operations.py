@@ -14,6 +14,7 @@ from cli.dead_letters import (
     DeadLetter,
     DeadLetterQueue,
     explain_carrier_event,
+    explain_conversation_task,
     explain_failed_run,
     explain_queued_dial,
 )
@@ -32,9 +33,17 @@ class QueueName(StrEnum):
     """The dead-letter queues."""
 
     CARRIER_EVENTS = "carrier-events"
+    CONVERSATION_TASKS = "conversation-tasks"
     DIALS = "dials"
     RECONCILER = "reconciler"
 
+
+_WORK = {
+    QueueName.CARRIER_EVENTS: "CarrierEventsQueueUrl",
+    QueueName.CONVERSATION_TASKS: "ConversationTasksQueueUrl",
+    QueueName.DIALS: "DialsQueueUrl",
+}
+"""The queue that a dead letter goes back to, by the stack's outputs."""
 
 QueueArgument = Annotated[QueueName, typer.Argument(help="Which queue.", show_default=False)]
 LimitOption = Annotated[int, typer.Option(help="At most so many messages.", min=1)]
@@ -61,15 +70,15 @@ def redrive_dead_letters(
 ) -> None:
     """Put dead letters to work again.
 
-    Carrier events and queued dials go back to the queue they came from: events that were applied before count once,
-    and a dial whose window is over calls nobody and gives back what was held. Failed runs of the reconciler are made up
-    for by one run now.
+    Carrier events, queued dials and tasks of conversations go back to the queue they came from: events that were
+    applied before count once, a dial whose window is over calls nobody and gives back what was held, and a task does
+    nothing a second time. Failed runs of the reconciler are made up for by one run now.
     """
     found = Stack.find(stack)
     if queue is QueueName.RECONCILER:
         show(_make_up_for_runs(found, limit), as_json=as_json)
         return
-    target = found.output("DialsQueueUrl" if queue is QueueName.DIALS else "CarrierEventsQueueUrl")
+    target = found.output(_WORK[queue])
 
     def send(letter: DeadLetter) -> None:
         found.aws.call("sqs", "SendMessage", {"QueueUrl": target, "MessageBody": letter.body})
@@ -103,6 +112,9 @@ def _queue(stack: Stack, name: QueueName) -> DeadLetterQueue:
     match name:
         case QueueName.CARRIER_EVENTS:
             return DeadLetterQueue(stack.aws, stack.output("CarrierEventsDeadLetterQueueUrl"), explain_carrier_event)
+        case QueueName.CONVERSATION_TASKS:
+            url = stack.output("ConversationTasksDeadLetterQueueUrl")
+            return DeadLetterQueue(stack.aws, url, explain_conversation_task)
         case QueueName.DIALS:
             return DeadLetterQueue(stack.aws, stack.output("DialsDeadLetterQueueUrl"), explain_queued_dial)
         case QueueName.RECONCILER:

@@ -34,6 +34,8 @@ def _stack(world: World) -> Iterator[None]:
     queues = {
         "CarrierEventsQueueUrl": "events",
         "CarrierEventsDeadLetterQueueUrl": "events-dead",
+        "ConversationTasksQueueUrl": "tasks",
+        "ConversationTasksDeadLetterQueueUrl": "tasks-dead",
         "DialsQueueUrl": "queued-dials",
         "DialsDeadLetterQueueUrl": "dials-dead",
         "ReconcilerDeadLetterQueueUrl": "reconciler-dead",
@@ -554,8 +556,27 @@ def test_dead_dials_name_their_call_and_go_back_to_the_queue_of_dials(world: Wor
     assert run_json("dlq", "list", "dials") == {"messages": []}
 
 
-def test_doctor_sees_dead_dials(world: World) -> None:
-    url = world.session.client("sqs").get_queue_url(QueueName="dials-dead")["QueueUrl"]
+def test_dead_tasks_name_their_call_and_never_what_was_to_be_said(world: World) -> None:
+    sqs = world.session.client("sqs")
+    url = sqs.get_queue_url(QueueName="tasks-dead")["QueueUrl"]
+    task = {"kind": "command", "organization_id": "org_x", "call_id": "call_x", "command": {"text": "swordfish"}}
+    bodies = [json.dumps(task), json.dumps({"kind": "look"}), "swordfish"]
+    for body in bodies:
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+
+    listed = run_json("dlq", "list", "conversation-tasks")["messages"]
+    assert sorted(each["call_id"] or "-" for each in listed) == ["-", "-", "call_x"]
+    assert "swordfish" not in str(listed)
+
+    assert run_json("dlq", "redrive", "conversation-tasks") == {"redriven": 3}
+    queue = Stack.find("any").output("ConversationTasksQueueUrl")
+    returned = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    assert sorted(each["Body"] for each in returned) == sorted(bodies)
+
+
+@pytest.mark.parametrize("queue", ["dials-dead", "tasks-dead"])
+def test_doctor_sees_dead_letters(world: World, queue: str) -> None:
+    url = world.session.client("sqs").get_queue_url(QueueName=queue)["QueueUrl"]
     world.session.client("sqs").send_message(QueueUrl=url, MessageBody="{}")
     assert "1 are waiting" in wrong(world.demo.organization_id)["dead letters"]
 
