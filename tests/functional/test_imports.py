@@ -97,7 +97,8 @@ STATUS_WEBHOOK_MODULES = """
     twilio twilio.request_validator
 """
 TWIML_ONLY_MODULES = """
-    dialplane.carriers.twilio.instructions dialplane.domain.instructions dialplane.domain.statuses
+    dialplane.carriers.speech_config dialplane.carriers.twilio.instructions
+    dialplane.domain.ids dialplane.domain.instructions dialplane.domain.statuses
     dialplane.dynamodb.answers dialplane.dynamodb.codec
     dialplane.usecases dialplane.usecases.serve_instructions
     twilio.twiml twilio.twiml.voice_response
@@ -165,8 +166,8 @@ _TELNYX_SIGNATURE = "carriers.telnyx carriers.telnyx.signature"
 _TELNYX_WEBHOOKS = f"{_TELNYX_SIGNATURE} carriers.telnyx.webhooks domain.ids"
 _TEXML_WEBHOOKS = f"{_TELNYX_SIGNATURE} carriers.telnyx_texml carriers.telnyx_texml.webhooks"
 _TELNYX_API = (
-    "carriers.telnyx carriers.telnyx.api carriers.telnyx.events carriers.telnyx.instructions carriers.telnyx.rest "
-    "carriers.telnyx.signature carriers.telnyx.webhooks"
+    "carriers.speech_config carriers.telnyx carriers.telnyx.api carriers.telnyx.events carriers.telnyx.instructions "
+    "carriers.telnyx.rest carriers.telnyx.signature carriers.telnyx.webhooks"
 )
 _VONAGE_API = (
     "carriers.vonage carriers.vonage.api carriers.vonage.events carriers.vonage.instructions carriers.vonage.webhooks"
@@ -195,7 +196,7 @@ ADDED: dict[tuple[str, str], tuple[str, frozenset[str]]] = {
         _NOTHING,
     ),
     ("twiml.app", "twiml_telnyx_texml_answered"): (
-        f"{_TEXML_WEBHOOKS} carriers.telnyx_texml.instructions",
+        f"{_TEXML_WEBHOOKS} carriers.telnyx.instructions carriers.telnyx_texml.instructions",
         _CRYPTOGRAPHY,
     ),
     ("twiml.app", "twiml_vonage_answered"): (
@@ -221,11 +222,11 @@ ADDED: dict[tuple[str, str], tuple[str, frozenset[str]]] = {
     ("initiate.app", "initiate_over_sip_twilio"): ("carriers.sip_twilio carriers.sip_twilio.api", _NOTHING),
     ("initiate.dial", "dial_over_telnyx"): (_TELNYX_API, _NOTHING),
     ("status.worker", "status_worker_telnyx_answered"): (
-        f"{_TELNYX_API} carriers.http domain.ids",
+        f"{_TELNYX_API} carriers.http",
         frozenset({"urllib3"}),
     ),
     ("status.worker", "status_worker_telnyx_ended"): (
-        "carriers.telnyx carriers.telnyx.events carriers.telnyx.signature carriers.telnyx.webhooks domain.ids",
+        "carriers.telnyx carriers.telnyx.events carriers.telnyx.signature carriers.telnyx.webhooks",
         _NOTHING,
     ),
     ("status.worker", "status_worker_vonage_completed"): (
@@ -233,7 +234,7 @@ ADDED: dict[tuple[str, str], tuple[str, frozenset[str]]] = {
         _NOTHING,
     ),
     ("status.worker", "status_worker_elevenlabs_failure"): (
-        "carriers.elevenlabs carriers.elevenlabs.events carriers.elevenlabs.webhooks domain.ids",
+        "carriers.elevenlabs carriers.elevenlabs.events carriers.elevenlabs.webhooks",
         _NOTHING,
     ),
     ("manage.app", "manage_list_calls_klen"): (
