@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from dialplane.domain.language_model import TEXT_LENGTH_MAX, TOOL_CALLS_MAX, ModelFailed, ModelRequest, ToolCall
+from dialplane.domain.language_model import TEXT_LENGTH_MAX, ModelFailed, ModelRequest, ToolCall
 
 
 class Sign(Enum):
@@ -85,7 +85,7 @@ def within_limits(answer: Answer, request: ModelRequest) -> Iterator[str | ToolC
     next_by, ends_at = now + request.first_token_seconds, now + request.total_seconds
 
     def read() -> None:
-        for piece in _caught(answer, request, line, ends_at):
+        for piece in _caught(answer, request, line):
             pieces.put(piece)
 
     # A daemon: who hangs in a name that is looked up for ever must not keep the process from ending.
@@ -95,7 +95,12 @@ def within_limits(answer: Answer, request: ModelRequest) -> Iterator[str | ToolC
             try:
                 piece = pieces.get(timeout=max(0.0, min(next_by, ends_at) - time.monotonic()))
             except queue.Empty:
-                raise (_incomplete(request) if ends_at <= next_by else _silent(request)) from None
+                reason = (
+                    f"not complete within {request.total_seconds:.3g} s"
+                    if ends_at <= next_by
+                    else f"no token within {request.first_token_seconds:.3g} s"
+                )
+                raise ModelFailed(reason) from None
             if piece is Sign.OF_THE_END:
                 return
             if isinstance(piece, _Failure):
@@ -107,13 +112,11 @@ def within_limits(answer: Answer, request: ModelRequest) -> Iterator[str | ToolC
         line.close()
 
 
-def _caught(
-    answer: Answer, request: ModelRequest, line: Line, ends_at: float
-) -> Iterator[str | ToolCall | Sign | _Failure]:
+def _caught(answer: Answer, request: ModelRequest, line: Line) -> Iterator[str | ToolCall | Sign | _Failure]:
     """The pieces and what ends them. Nothing that a thread meets may be lost, or be told to anybody else."""
     try:
         with contextlib.closing(answer(request, line)) as pieces:
-            yield from _limited(pieces, request, line, ends_at)
+            yield from _limited(pieces, line)
         yield Sign.OF_THE_END
     except ModelFailed as failure:
         yield _Failure(failure.reason)
@@ -121,32 +124,15 @@ def _caught(
         yield _Failure(type(error).__name__)  # its words may be the prompt, or the key
 
 
-def _limited(
-    pieces: Iterator[str | ToolCall | Sign], request: ModelRequest, line: Line, ends_at: float
-) -> Iterator[str | ToolCall | Sign]:
-    length = calls = 0
+def _limited(pieces: Iterator[str | ToolCall | Sign], line: Line) -> Iterator[str | ToolCall | Sign]:
+    length = 0
     for piece in pieces:
         if line.is_closed():
             return
-        if time.monotonic() > ends_at:
-            raise _incomplete(request)
-        if isinstance(piece, str):
-            if not piece:
-                continue
+        if not isinstance(piece, str):
+            yield piece
+        elif piece:
             yield piece[: TEXT_LENGTH_MAX - length]
             length += len(piece)
             if length >= TEXT_LENGTH_MAX:
                 return
-        else:
-            calls += isinstance(piece, ToolCall)
-            if calls > TOOL_CALLS_MAX:
-                raise ModelFailed(f"more than {TOOL_CALLS_MAX} tools at once")
-            yield piece
-
-
-def _silent(request: ModelRequest) -> ModelFailed:
-    return ModelFailed(f"no token within {request.first_token_seconds:.3g} s")
-
-
-def _incomplete(request: ModelRequest) -> ModelFailed:
-    return ModelFailed(f"not complete within {request.total_seconds:.3g} s")

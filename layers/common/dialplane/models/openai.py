@@ -8,6 +8,7 @@ breaks off are failures of the model, as is what ``ToolCalls`` refuses.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import logging
@@ -33,6 +34,7 @@ ANSWER_BYTES_MAX = 4 * 1024 * 1024
 LINE_BYTES_MAX = 256 * 1024
 _READ_BYTES = 65_536
 _CONNECT_SECONDS_MAX = 2.0
+_GRACE_SECONDS = 1.0
 _PAUSE_SECONDS = 0.2
 _RETRY_AFTER_SECONDS_MAX = 60.0
 # How long the end of the stream may be behind the end of the answer for its connection to be kept.
@@ -83,7 +85,7 @@ class OpenAiModel:
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if media_type != "text/event-stream":
                 raise ModelFailed("its answer is no stream of events")
-            yield from _pieces(_events(_received(response, line)))
+            yield from _pieces(_events(_received(response)))
             if line.let_go():
                 yield Sign.OF_THE_END
                 is_usable = _ends_soon(connection, response)
@@ -99,7 +101,7 @@ class OpenAiModel:
         give_up_at = time.monotonic() + request.first_token_seconds
         reason, pause = "", 0.0
         for is_repeated in (False, True):
-            connection = self._server.take(is_fresh=is_repeated)
+            connection = self._server.take()
             is_held = False
             try:
                 response = self._send(connection, body, request, line)
@@ -127,12 +129,13 @@ class OpenAiModel:
         self, connection: HTTPConnection, body: bytes, request: ModelRequest, line: Line
     ) -> urllib3.BaseHTTPResponse:
         if not connection.is_connected:
+            connection.close()  # the server has, meanwhile
             connection.timeout = min(_CONNECT_SECONDS_MAX, request.first_token_seconds / 2)
             connection.connect()
         sock = connection.sock
         line.hold(lambda: sock.shutdown(socket.SHUT_RDWR))
-        # Nobody waits for longer; a thread that was not interrupted ends by it too.
-        connection.timeout = request.first_token_seconds
+        # Longer than anybody waits: whoever does finds out first, and says what was waited for.
+        connection.timeout = request.first_token_seconds + _GRACE_SECONDS
         headers = {
             "Accept": "text/event-stream",
             "Accept-Encoding": "identity",
@@ -174,16 +177,10 @@ class _Server:
         self._pool = urllib3.connection_from_url(url, **self._tls)  # makes connections; keeps none here
         self._idle: list[HTTPConnection] = []
 
-    def take(self, *, is_fresh: bool) -> HTTPConnection:
+    def take(self) -> HTTPConnection:
         """A connection that nobody else has, connected or not."""
-        while self._idle and not is_fresh:
-            try:
-                connection = self._idle.pop()
-            except IndexError:  # another thread was faster
-                break
-            if connection.is_connected:
-                return connection
-            connection.close()
+        with contextlib.suppress(IndexError):
+            return self._idle.pop()
         new_connection = cast(type[HTTPConnection], self._pool.ConnectionCls)
         return new_connection(self._pool.host, self._pool.port, **self._tls)
 
@@ -225,10 +222,10 @@ def _to_tool(tool: Tool) -> dict[str, Any]:
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 
-def _received(response: urllib3.BaseHTTPResponse, line: Line) -> Iterator[bytes]:
+def _received(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
     """What has come, as soon as it has. Raises ModelFailed for megabytes."""
     length = 0
-    while not line.is_closed() and (data := response.read1(_READ_BYTES)):
+    while data := response.read1(_READ_BYTES):
         length += len(data)
         if length > ANSWER_BYTES_MAX:
             raise ModelFailed("its answer has megabytes")
