@@ -199,6 +199,7 @@ def ours(
         "CARRIER_SECRETS_PREFIX": SECRETS_PREFIX,
         "CARRIER_EVENTS_QUEUE_URL": f"{addresses.aws['AWS_ENDPOINT_URL_SQS']}/123456789012/carrier-events",
         "DIALS_QUEUE_URL": f"{addresses.aws['AWS_ENDPOINT_URL_SQS']}/123456789012/dials",
+        "CONVERSATION_TASKS_QUEUE_URL": f"{addresses.aws['AWS_ENDPOINT_URL_SQS']}/123456789012/conversation-tasks",
         "CALL_COMPLETION_STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:call-completion",
         "CHECK_INTERVAL_SECONDS": "60",
         "PLACEMENT_GRACE_SECONDS": "120",

@@ -209,8 +209,7 @@ def running_world(folder: Path, address: Address) -> Iterator[World]:
                 stack = EventStack.create(boto3.Session(), carrier_url=carrier_url)
                 variables = ENVIRONMENT | {
                     "AWS_ENDPOINT_URL": f"http://{address.name}:{port}",
-                    "CARRIER_EVENTS_QUEUE_URL": stack.queue_url,
-                    "DIALS_QUEUE_URL": stack.dials_queue_url,
+                    **stack.queues,
                 }
                 yield World(emulator, stack, carriers.url, carrier_url, variables)
     finally:

@@ -82,6 +82,5 @@ def emulated() -> Iterator[Emulated]:
         environment = {**ENVIRONMENT, **credentials, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": url}
         with patch.dict(os.environ, environment):
             stack = EventStack.create(boto3.Session(), carrier_url=carriers.url)
-            os.environ["CARRIER_EVENTS_QUEUE_URL"] = stack.queue_url
-            os.environ["DIALS_QUEUE_URL"] = stack.dials_queue_url
+            os.environ |= stack.queues
             yield Emulated(stack, carriers.url)

@@ -67,6 +67,8 @@ ENVIRONMENT = {
     "CARRIER_SECRETS_PREFIX": world.SECRETS_PREFIX,
     "CARRIER_EVENTS_QUEUE_URL": "http://host.docker.internal:4566/000000000000/dialplane-events-carrier-events",
     "DIALS_QUEUE_URL": "http://host.docker.internal:4566/000000000000/dialplane-events-dials",
+    "CONVERSATION_TASKS_QUEUE_URL": "http://host.docker.internal:4566/000000000000/dialplane-events-conversation-tasks",
+    "SOCKET_BASE_URL": world.SOCKET_BASE_URL,
     "CALL_COMPLETION_STATE_MACHINE_ARN": (
         "arn:aws:states:us-east-1:000000000000:stateMachine:dialplane-events-call-completion"
     ),

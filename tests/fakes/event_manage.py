@@ -29,7 +29,7 @@ RECONCILER = (
     Example("reconciler_tick", tick(), "a call that nobody settled is settled", None, {"checked": 1, "settled": 1}),
 )
 
-_ONE_CALL = {"call_id": world.SETTLED_CALL_ID}
+_ONE_CALL, _TALK = {"call_id": world.SETTLED_CALL_ID}, {"call_id": world.TALKING_CALL_ID}
 _CALLS_AND_MONEY = (
     Example("manage_list_calls", api("GET /calls"), "newest first", 200, {"has_more": False}),
     Example(
@@ -60,6 +60,40 @@ _CALLS_AND_MONEY = (
         404,
         {"code": "call_not_found"},
     ),
+    Example(
+        "manage_get_call_conversation",
+        api("GET /calls/{call_id}", parameters=_TALK),
+        "one call with what has been said on it",
+        200,
+        "Tuesday, please.",
+    ),
+    Example(
+        "manage_get_transcript",
+        api("GET /calls/{call_id}/transcript", parameters=_TALK),
+        "what has been said, alone",
+        200,
+        {"call_id": world.TALKING_CALL_ID, "end_reason": None},
+    ),
+    Example(
+        "manage_get_transcript_none",
+        api("GET /calls/{call_id}/transcript", parameters=_ONE_CALL),
+        "a call on which no conversation was held",
+        404,
+        {"code": "transcript_not_found"},
+    ),
+    Example(
+        "manage_erase_transcript",
+        api("DELETE /calls/{call_id}/transcript", parameters=_ONE_CALL),
+        "the words of a call that is settled",
+        204,
+    ),
+    Example(
+        "manage_erase_transcript_in_progress",
+        api("DELETE /calls/{call_id}/transcript", parameters=_TALK),
+        "a call that is not over",
+        409,
+        {"code": "call_not_settled", "call_status": "in_progress"},
+    ),
     Example("manage_get_call_events", api("GET /calls/{call_id}/events", parameters=_ONE_CALL), "its timeline", 200),
     Example(
         "manage_control_ringing",
@@ -87,7 +121,7 @@ _CALLS_AND_MONEY = (
         api("GET /wallet"),
         "the balance",
         200,
-        {"active_calls": 14, "available": {"amount": "47.840000", "currency": "USD"}},
+        {"active_calls": 15, "available": {"amount": "47.690000", "currency": "USD"}},
     ),
     Example("manage_ledger", api("GET /wallet/ledger"), "every movement", 200, {"has_more": False}),
     Example(
@@ -189,6 +223,23 @@ _CONTROL = (
         "no carrier speaks into a conversation",
         409,
         "command",
+    ),
+    Example(
+        "manage_control_say_conversation",
+        _control({"type": "say", "content": "Are you still there?"}, call_id=world.TALKING_CALL_ID),
+        "where we hold the conversation it is said",
+        200,
+        {"success": True, "message": "Command sent successfully"},
+    ),
+    Example(
+        "manage_control_inject_context_once",
+        _control(
+            {"type": "inject-context", "content": "The code is 1234.", "command_id": "code-1"},
+            call_id=world.TALKING_CALL_ID,
+        ),
+        "with an id of its own: coming again it is answered again and not given",
+        200,
+        {"success": True},
     ),
     Example(
         "manage_control_unknown_command",

@@ -27,6 +27,8 @@ from tests.fakes.template import create_tables
 STILL = 0.001
 NOWHERE = "http://127.0.0.1:9"
 
+QUEUES = ("CARRIER_EVENTS_QUEUE_URL", "DIALS_QUEUE_URL", "CONVERSATION_TASKS_QUEUE_URL")
+
 Items = dict[str, dict[Key, dict[str, Any]]]
 """The items of every table."""
 
@@ -39,6 +41,7 @@ class EventStack:
     tables: Tables
     queue_url: str
     dials_queue_url: str
+    tasks_queue_url: str
     world: Items
 
     @classmethod
@@ -48,17 +51,22 @@ class EventStack:
         ``carrier_url`` is where functions reach the carriers.
         """
         aws, tables = BotoAwsClient(session), create_tables(session, "dialplane-events")
-        reports, dials = (
+        queue_urls = [
             session.client("sqs").create_queue(QueueName=ENVIRONMENT[name].split("/")[-1])["QueueUrl"]
-            for name in ("CARRIER_EVENTS_QUEUE_URL", "DIALS_QUEUE_URL")
-        )
+            for name in QUEUES
+        ]
         session.client("stepfunctions").create_state_machine(
             name=ENVIRONMENT["CALL_COMPLETION_STATE_MACHINE_ARN"].split(":")[-1],
             definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
             roleArn="arn:aws:iam::000000000000:role/test",
         )
         event_world.fill(aws, tables, carrier_url=carrier_url)
-        return cls(aws, tables, reports, dials, items_of(aws, tables))
+        return cls(aws, tables, *queue_urls, items_of(aws, tables))
+
+    @property
+    def queues(self) -> dict[str, str]:
+        """The address of each queue, by the variable that functions find it in."""
+        return dict(zip(QUEUES, (self.queue_url, self.dials_queue_url, self.tasks_queue_url), strict=True))
 
     def refill(self) -> None:
         """Start over: the tables as `event_world` has them, the queues empty."""
@@ -69,7 +77,7 @@ class EventStack:
             for key, item in wanted.items():
                 if there.get(key) != item:
                     self.aws.call("dynamodb", "PutItem", {"TableName": table, "Item": item})
-        for queue_url in (self.queue_url, self.dials_queue_url):
+        for queue_url in self.queues.values():
             self.aws.call("sqs", "PurgeQueue", {"QueueUrl": queue_url})
 
 

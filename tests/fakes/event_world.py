@@ -27,6 +27,8 @@ from dialplane.domain.accounts import (
     PresentedKey,
 )
 from dialplane.domain.calls import Call
+from dialplane.domain.conversation_settings import ConversationSettings
+from dialplane.domain.conversations import Change, Entry, EntryKind, Source
 from dialplane.domain.instructions import Instructions
 from dialplane.domain.sessions import Session
 from dialplane.domain.statuses import CallStatus, DialOutcome, EndedReason
@@ -34,6 +36,7 @@ from dialplane.domain.wallets import Hold, LedgerEntry, LedgerEntryKind, Wallet
 from dialplane.dynamodb.accounts import AccountStore, Entity
 from dialplane.dynamodb.calls import call_item
 from dialplane.dynamodb.codec import encode_fields
+from dialplane.dynamodb.conversations import ConversationStore
 from dialplane.dynamodb.destinations import DestinationStore
 from dialplane.dynamodb.sessions import SessionStore
 from dialplane.dynamodb.tables import HOLD_PREFIX, LEDGER_PREFIX, Key, Tables, wallet_key
@@ -45,6 +48,7 @@ from sandbox.carriers.telnyx.keys import fixed_signing_keys
 from sandbox.carriers.vonage.secrets import make_secret as make_vonage_secret
 
 PUBLIC_BASE_URL = "https://calls.example.com"
+SOCKET_BASE_URL = "wss://talks.example.com/live"
 SECRETS_PREFIX = "dialplane/carriers"
 ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
 AUTH_TOKEN = "fedcba9876543210" * 2
@@ -132,6 +136,8 @@ def _call_id(name: str, place: int = 1) -> str:
 RINGING_CALL_IDS = {carrier: _call_id("RNG", place) for place, carrier in enumerate(SECRETS, 1)}
 RINGING_CALL_ID = RINGING_CALL_IDS["twilio"]
 IN_PROGRESS_CALL_ID, ENDED_CALL_ID, SETTLED_CALL_ID = _call_id("PRG"), _call_id("END"), _call_id("SET")
+TALKING_CALL_ID = _call_id("TAK")
+"""In progress, and we hold the conversation."""
 DIALS = {name: _call_id("DQD", place) for place, name in enumerate(("open", "telnyx", "claimed", "late", "refused"), 1)}
 """Calls that wait for their dial, by what is to become of it."""
 CARRIER_CALL_IDS = {
@@ -140,6 +146,7 @@ CARRIER_CALL_IDS = {
     SETTLED_CALL_ID: f"CA{3:032x}",
     IN_PROGRESS_CALL_ID: f"CA{4:032x}",
     RINGING_CALL_IDS["sip-twilio"]: f"CA{5:032x}",
+    TALKING_CALL_ID: f"CA{6:032x}",
     RINGING_CALL_IDS["telnyx"]: "v3:ExampleCallControlId-0001",
     RINGING_CALL_IDS["telnyx-texml"]: "v3:ExampleCallControlId-0002",
     RINGING_CALL_IDS["sip-telnyx"]: "v3:ExampleCallControlId-0003",
@@ -151,6 +158,7 @@ CREATED_AT = datetime(2024, 11, 20, 9, 0, tzinfo=UTC)
 # A file waits for years until it is run: what has to be young then is as if it were for ever.
 _FOR_EVER = datetime(9000, 1, 1, tzinfo=UTC)
 _MICROS = 1_000_000
+_SOCKET_TOKEN = "an-example-and-no-secret"
 _HOLD_MICROS, _CHARGE_MICROS, _DEPOSIT_MICROS = 150_000, 60_000, 50 * _MICROS
 
 
@@ -170,12 +178,38 @@ def fill(aws: AwsClient, tables: Tables, *, secrets_prefix: str = SECRETS_PREFIX
     SessionStore(aws, tables).put(ORGANIZATION_ID, TESTER_KEY.id, session, now=_FOR_EVER)
     for call in calls():
         _put(aws, tables.calls, call_item(call))
+    _talk(ConversationStore(aws, tables))
     for key, entity in _money():
         _put(aws, tables.wallets, {**encode_fields(entity), **key.attributes})
 
 
+def _talk(conversations: ConversationStore) -> None:
+    """What has been said so far on the call whose conversation we hold."""
+    ids = (ORGANIZATION_ID, TALKING_CALL_ID)
+    opened = conversations.open(
+        *ids,
+        carrier_account_id=CARRIER_ACCOUNT_IDS["twilio"],
+        token=_SOCKET_TOKEN,
+        connection_id="example-connection=",
+        at=CREATED_AT + timedelta(seconds=5),
+    )
+    assert opened is not None
+    said = (
+        (EntryKind.ASSISTANT, opened.settings.disclosure or "", Source.DISCLOSURE),
+        (EntryKind.ASSISTANT, opened.settings.first_message, Source.FIRST_MESSAGE),
+        (EntryKind.CALLEE, "Tuesday, please.", None),
+    )
+    entries = tuple(
+        Entry(kind, CREATED_AT + timedelta(seconds=6 + place), text, turn=place, source=source)
+        for place, (kind, text, source) in enumerate(said)
+    )
+    conversations.change(*ids, Change("example", entries))
+
+
 def calls() -> tuple[Call, ...]:
-    """One ringing at each carrier, one in progress, one ended and not yet settled, one settled, and the dials."""
+    """One ringing at each carrier, one in progress, one whose conversation we hold, one ended and not yet settled, one
+    settled, and the dials.
+    """
     ringing = Call(
         id=RINGING_CALL_ID,
         organization_id=ORGANIZATION_ID,
@@ -236,8 +270,20 @@ def calls() -> tuple[Call, ...]:
         settled_at=CREATED_AT + timedelta(seconds=70),
         next_check_at=None,
     )
+    talk = ConversationSettings(
+        first_message="Hello John Doe, would Monday or Tuesday suit you?",
+        disclosure="Hello, this is an automated assistant, an artificial voice, calling on behalf of Example Dental.",
+    )
+    talking = replace(
+        in_progress,
+        id=TALKING_CALL_ID,
+        carrier_call_id=CARRIER_CALL_IDS[TALKING_CALL_ID],
+        instructions=Instructions("conversation", talk.disclosure or "", is_welcome_interruptible=False),
+        conversation_json=talk.to_json(),
+        socket_token=_SOCKET_TOKEN,
+    )
     elsewhere = (_on(carrier, ringing) for carrier in CARRIER_NUMBERS)
-    return (ringing, *elsewhere, in_progress, ended, settled, *_dials(ringing))
+    return (ringing, *elsewhere, in_progress, talking, ended, settled, *_dials(ringing))
 
 
 def _on(carrier: str, call: Call) -> Call:
@@ -282,6 +328,7 @@ def _entities() -> Iterator[Entity]:
         allowed_countries=frozenset({"US", "NL"}),
         allows_key_in_query=True,
         default_assistant_id=321,
+        model_providers=frozenset({"openai"}),
     )
     yield from (
         _api_key(API_KEY),

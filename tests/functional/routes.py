@@ -33,6 +33,8 @@ ROUTES = (
     Route("GET /calls", "can_read_calls"),
     Route("GET /calls/{call_id}", "can_read_calls"),
     Route("GET /calls/{call_id}/events", "can_read_calls"),
+    Route("GET /calls/{call_id}/transcript", "can_read_calls"),
+    Route("DELETE /calls/{call_id}/transcript", "can_erase_transcripts"),
     Route("POST /calls/{call_id}/control", "can_control_calls", {"type": "end-call"}),
     Route("POST /calls/{call_id}/terminate", "can_control_calls"),
     Route("GET /api/v1/calls", "can_read_calls"),
