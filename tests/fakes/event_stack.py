@@ -51,17 +51,17 @@ class EventStack:
         ``carrier_url`` is where functions reach the carriers.
         """
         aws, tables = BotoAwsClient(session), create_tables(session, "dialplane-events")
-        queue_urls = [
+        reports, dials, tasks = (
             session.client("sqs").create_queue(QueueName=ENVIRONMENT[name].split("/")[-1])["QueueUrl"]
             for name in QUEUES
-        ]
+        )
         session.client("stepfunctions").create_state_machine(
             name=ENVIRONMENT["CALL_COMPLETION_STATE_MACHINE_ARN"].split(":")[-1],
             definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
             roleArn="arn:aws:iam::000000000000:role/test",
         )
         event_world.fill(aws, tables, carrier_url=carrier_url)
-        return cls(aws, tables, *queue_urls, items_of(aws, tables))
+        return cls(aws, tables, reports, dials, tasks, items_of(aws, tables))
 
     @property
     def queues(self) -> dict[str, str]:
