@@ -1,1 +1,1 @@
-"""What carriers fetch when the callee answers."""
+"""The WebSocket of conversations, what is due in them later, and what is found out of them afterwards."""
