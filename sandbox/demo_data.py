@@ -200,6 +200,7 @@ def _add_conversations(stack: Stack, organization_id: str, account: CarrierAccou
             max_duration_seconds=300,
             llm_config={"provider": "scripted", "script": APPOINTMENT_SCRIPT},
             analysis_schema=APPOINTMENT_ANALYSIS,
+            end_phrases=("goodbye", "have to go"),
         )
     )
     provision.put_assistant(

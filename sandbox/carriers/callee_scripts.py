@@ -13,7 +13,7 @@ class Mischief(Enum):
     BINARY = "a binary frame"
     OVERSIZED = "a frame bigger than 32 KB"
     TWICE = "a prompt is sent twice"
-    LATE_INTERRUPT = "an interruption is told after the words that it made room for"
+    LATE_INTERRUPT = "an interruption is told after the words that have interrupted"
     SECOND_SOCKET = "the WebSocket is opened once more, with the same address"
     SOCKET_DIES = "the WebSocket breaks without a word"
 
@@ -133,7 +133,19 @@ GARBAGE = _polite_but(Mischief.GARBAGE)
 BINARY = _polite_but(Mischief.BINARY)
 OVERSIZED = _polite_but(Mischief.OVERSIZED)
 TWICE = _polite_but(Mischief.TWICE)
-LATE_INTERRUPT = _polite_but(Mischief.LATE_INTERRUPT)
+LATE_INTERRUPT = Script(
+    (
+        Answer(
+            ANYTHING,
+            Move("Wait, who are you?", after_seconds=0.0, mischief=Mischief.LATE_INTERRUPT),
+            breaks_in_after=6,
+            times=1,
+        ),
+        *_POLITE,
+    ),
+    left_alone=Move("Okay."),
+    turns_max=8,
+)
 SECOND_SOCKET = _polite_but(Mischief.SECOND_SOCKET)
 SOCKET_DIES = Script(
     (Answer(ANYTHING, Move(after_seconds=0.0, mischief=Mischief.SOCKET_DIES), breaks_in_after=4, times=1), *_POLITE),

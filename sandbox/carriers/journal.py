@@ -108,10 +108,13 @@ class ConversationRecord:
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def note(self, seconds: float, what: str, text: str | None = None, **details: Any) -> None:
-        """Write an event down; `seconds` are those of the call's time line. Details that are None are left out."""
+        """Write an event down; `seconds` are those of the call's time line, the date is the wall clock's.
+
+        Details that are None are left out.
+        """
         about = {"text": text, **details}
         known = {name: value for name, value in about.items() if value is not None}
-        self.events.append({"at_seconds": round(seconds, 2), "event": what, **known})
+        self.events.append({"at": _rfc3339_now(), "at_seconds": round(seconds, 2), "event": what, **known})
 
     def to_json(self) -> dict[str, Any]:
         """The record as `GET /_conversations` lists it."""

@@ -134,6 +134,7 @@ class _Speaking:
     until: float
     move: Move
     is_reported: bool
+    late_interrupt: dict[str, Any] | None = None
 
 
 class RelaySession:
@@ -416,14 +417,21 @@ class RelaySession:
             self._turn_is_made()
 
     async def _press(self, key: str) -> None:
-        is_reported = await self._break_in(KEYS) and self._settings.detects_keys
+        is_reported, interrupt = self._break_in(KEYS)
+        if interrupt is not None:
+            await self._send_interrupt(interrupt)
+        is_reported = is_reported and self._settings.detects_keys
         self._note("pressed", key, is_reported=None if is_reported else False)
         if is_reported:
             await self._send({"type": "dtmf", "digit": key})
 
     async def _begin_to_say(self, move: Move) -> None:
-        is_reported = await self._break_in(SPEECH)
-        self._speaking = _Speaking(self._now + speaking_seconds(move.says), move, is_reported)
+        is_reported, interrupt = self._break_in(SPEECH)
+        is_late = move.mischief is Mischief.LATE_INTERRUPT
+        if interrupt is not None and not is_late:
+            await self._send_interrupt(interrupt)
+        until = self._now + speaking_seconds(move.says)
+        self._speaking = _Speaking(until, move, is_reported, interrupt if is_late else None)
 
     async def _have_said(self, speaking: _Speaking) -> None:
         move, self._speaking = speaking.move, None
@@ -431,8 +439,8 @@ class RelaySession:
         if speaking.is_reported:
             prompt = {"type": "prompt", "voicePrompt": move.says, "lang": self._settings.language, "last": True}
             await self._send(prompt, twice=move.mischief is Mischief.TWICE)
-            if move.mischief is Mischief.LATE_INTERRUPT:
-                await self._send({"type": "interrupt", "utteranceUntilInterrupt": "", "durationUntilInterruptMs": 0})
+            if speaking.late_interrupt is not None:
+                await self._send_interrupt(speaking.late_interrupt)
         if move.hangs_up:
             self._note("hangs_up")
             raise CallEnds(Ending.CALLEE_HUNG_UP)
@@ -443,19 +451,23 @@ class RelaySession:
         self._is_their_turn = False
         self._quiet_since = self._now
 
-    async def _break_in(self, by: str) -> bool:
-        """Speak or press a key, whoever is speaking; whether the carrier will tell the application of it."""
+    def _break_in(self, by: str) -> tuple[bool, dict[str, Any] | None]:
+        """Speak or press a key, whoever is speaking.
+
+        Tells whether the carrier will tell the application of it, and the interruption that it is, if it is one.
+        """
         now = self._now
         if not self._playback.is_speaking(now):
-            return True
+            return True, None
         cut = self._playback.interrupt(now, by)
         if cut is None:
-            return by in self._settings.reports
+            return by in self._settings.reports, None
         self._note_cut(cut)
-        await self._tell_of_playing(cut.heard)
-        frame = {"utteranceUntilInterrupt": cut.heard, "durationUntilInterruptMs": cut.duration_ms}
-        await self._send({"type": "interrupt", **frame})
-        return True
+        return True, {"utteranceUntilInterrupt": cut.heard, "durationUntilInterruptMs": cut.duration_ms}
+
+    async def _send_interrupt(self, interrupt: dict[str, Any]) -> None:
+        await self._tell_of_playing(interrupt["utteranceUntilInterrupt"])
+        await self._send({"type": "interrupt", **interrupt})
 
     async def _beep(self) -> None:
         self._beeps_at, self._is_recording = None, True
@@ -488,7 +500,7 @@ class RelaySession:
                 self._socket.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
                 raise ConnectionResetError("the line to the application broke")
             case Mischief.TWICE | Mischief.LATE_INTERRUPT:
-                pass  # what becomes of the words that follow
+                pass  # it happens to the words that follow
 
     # ---- time -------------------------------------------------------------------------------------------------------
 

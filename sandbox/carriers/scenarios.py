@@ -272,11 +272,11 @@ CONVERSATIONS: tuple[Scenario, ...] = (
     ),
     Scenario("+15550100145", "binary", "a binary frame comes between the others", script=callee_scripts.BINARY),
     Scenario("+15550100146", "oversized", "a frame bigger than 32 KB comes", script=callee_scripts.OVERSIZED),
-    Scenario("+15550100147", "prompt-twice", "a prompt comes twice", script=callee_scripts.TWICE),
+    Scenario("+15550100147", "prompt-twice", "the same words come twice", script=callee_scripts.TWICE),
     Scenario(
         "+15550100148",
         "late-interrupt",
-        "an interruption comes after the words that followed it",
+        "an interruption is told after the words that have interrupted",
         script=callee_scripts.LATE_INTERRUPT,
     ),
     Scenario(

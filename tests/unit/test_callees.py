@@ -236,6 +236,12 @@ def test_an_interruption_is_told_with_what_was_heard_before_the_words() -> None:
     assert (cut["text"], f"{cut['text']} {cut['unheard']}") == ("I would like to tell you", LONG)
 
 
+def test_an_interruption_may_be_told_too_late() -> None:
+    lived = live("late-interrupt", says(LONG))
+    assert [frame["type"] for frame in lived.frames] == ["setup", "prompt", "interrupt"]
+    assert lived.told("interrupt")[0]["utteranceUntilInterrupt"] == "I would like to tell you"
+
+
 def test_what_is_buffered_when_the_callee_breaks_in_is_never_heard() -> None:
     def application(frame: Frame) -> Iterable[Frame]:
         if frame["type"] == "setup":
@@ -341,9 +347,7 @@ def test_a_frame_that_is_none_is_answered_with_an_error_and_the_talk_goes_on() -
     assert lived.of("said") == ["Yes."]
 
 
-@pytest.mark.parametrize(
-    ("name", "count"), [("garbage", 10), ("binary", 1), ("oversized", 1), ("prompt-twice", 1), ("late-interrupt", 1)]
-)
+@pytest.mark.parametrize(("name", "count"), [("garbage", 10), ("binary", 1), ("oversized", 1), ("prompt-twice", 1)])
 def test_mischief_comes_once_and_the_talk_goes_on(name: str, count: int) -> None:
     # An oversized or a second prompt is a prompt to this application.
     answers = 1 + (name in ("oversized", "prompt-twice"))
