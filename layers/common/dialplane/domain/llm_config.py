@@ -1,8 +1,8 @@
 """What the ``llm_config`` of an assistant that holds conversations may be: the model, its tools, the script.
 
 Shapes only. Whether the organization has a key for the model belongs to ``conversation_planning``; what a script means
-to ``models.scripted``; the address of a tool to ``tool_urls``. Entries that are not named here are
-kept and mean nothing: configurations are shared with other platforms.
+to ``models.scripted``; the address of a tool to ``tool_urls``. Entries that are not named here are kept and mean
+nothing: configurations are shared with other platforms.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def _check_step(step: object, path: str, steps: Mapping[str, Any], tools: set[st
     tool = step.get("tool")
     if tool is not None and (not isinstance(tool, str) or tool not in tools):
         raise _invalid(f"{path}.tool", "must be a tool that the assistant has")
-    if not isinstance(step.get("arguments") or {}, Mapping):
+    if step.get("arguments") is not None and not isinstance(step["arguments"], Mapping):
         raise _invalid(f"{path}.arguments", "must be an object")
     outcome = step.get("outcome")
     if outcome is not None and not (isinstance(outcome, str) and _NAME.fullmatch(outcome)):
