@@ -67,8 +67,7 @@ def hang_up(phone: Phone) -> None:
     """The callee hangs up, and the carrier has reported it."""
     phone.hang_up()
     world = phone.exchange.world
-    ended = {"Timestamp": f"{world.clock.now():%a, %d %b %Y %H:%M:%S} +0000"}
-    world.live_through(phone.call, "completed", **ended)
+    world.live_through(phone.call, "completed", Timestamp=f"{world.clock.now():%a, %d %b %Y %H:%M:%S} +0000")
 
 
 # ---- what is done ---------------------------------------------------------------------------------------------------
@@ -211,7 +210,7 @@ def test_commands_without_an_id_are_each_a_command(phone: Phone) -> None:
 
 def test_a_command_that_could_not_be_queued_is_not_told_to_have_been_sent(phone: Phone) -> None:
     def away(*args: Any, **kwargs: Any) -> None:
-        raise AwsError("TimeoutError", "no answer")
+        raise AwsError(service="sqs", operation="SendMessage", code="ReplyLost")
 
     body = {**SAY, "command_id": "one"}
     with patch.object(ConversationTasks, "put", away):

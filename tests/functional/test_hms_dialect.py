@@ -369,7 +369,7 @@ def test_s3_23_what_becomes_of_the_dial_is_no_5xx_that_the_sdk_would_repeat(
 
     def queue_is_away(self: Any, service: str, operation: str, params: Any) -> Any:
         if operation == "SendMessage":
-            raise AwsError("TimeoutError", "no answer")
+            raise AwsError(service="sqs", operation="SendMessage", code="ReplyLost")
         return send(service, operation, params)
 
     world.carrier.outcomes.append(luck)
