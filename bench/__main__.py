@@ -8,16 +8,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import peer_subjects, report
+from bench import conversation_report, peer_subjects, report
 from bench.artefacts import ROOT, BuildError, NaivePeer, Workshop, find_python, run, size_unzipped, size_zipped
+from bench.conversation_subjects import conversing, seed_conversations
 from bench.measure import Bench, Samples
-from bench.our_subjects import find_layer, ours
+from bench.our_subjects import Artefact, find_layer, our_environment, our_world, ours, seed
 from bench.report import BEFORE, COMPILED, NAIVE, OURS, Size
 from bench.rie import EmulatorError, find_emulator
-from bench.server import serve
+from bench.server import Addresses, serve
 from bench.stub import Backend, UnservedError
-from bench.subjects import JOBS, Subject, WrongAnswerError
-from bench.tls import make_server_tls
+from bench.subjects import CONVERSATION_JOBS, JOBS, Subject, WrongAnswerError
+from bench.tls import Trust, make_server_tls
 
 QUICK = {"rounds": 3, "warm": 20}
 FULL = {"rounds": 11, "warm": 100}
@@ -78,6 +79,15 @@ def _sizes(peer: NaivePeer, built: Path | None, scratch: Path) -> dict[str, Size
     }
 
 
+def _ours(builds: dict[str, Path], backend: Backend, addresses: Addresses, trust: Trust | None) -> list[Subject]:
+    """Return the functions of our builds, by variant, and put what they read into the back end."""
+    world, environment = our_world(), our_environment(addresses, trust)
+    seed(backend, world, addresses.carrier)
+    seed_conversations(backend, world, environment)
+    artefacts = [Artefact.of(path, variant, environment) for variant, path in builds.items()]
+    return [subject for artefact in artefacts for subject in (*ours(artefact), *conversing(artefact))]
+
+
 def _wanted(subjects: list[Subject], only: str) -> list[Subject]:
     """Keep what --only names; trivial always stays, as everything is compared with it."""
     words = [word.strip() for word in only.split(",") if word.strip()]
@@ -94,9 +104,10 @@ def _document(conditions: str, subjects: list[Subject], samples: Samples, sizes:
         report.cold_table(subjects, samples),
         report.warm_table(subjects, samples),
         report.request_table(subjects, samples),
+        *conversation_report.tables(subjects, samples),
         report.size_table(sizes),
     ]
-    if lines := report.targets(samples):
+    if lines := [*report.targets(samples), *conversation_report.targets(subjects, samples)]:
         parts.append("\n".join(["Targets:", "", *lines]))
     return "\n\n".join(parts)
 
@@ -120,12 +131,11 @@ def main() -> int:
             backend = Backend()
             with serve(backend, context) as addresses:
                 subjects = [peer_subjects.trivial()]
-                subjects += ours(built, backend, addresses, trust) if built else []
-                if arguments.before:
-                    subjects += ours(arguments.before, backend, addresses, trust, variant=BEFORE)
+                builds = {OURS: built, BEFORE: arguments.before}
+                subjects += _ours({name: path for name, path in builds.items() if path}, backend, addresses, trust)
                 subjects += peer_subjects.naive(peer, NAIVE, backend, addresses)
                 subjects += peer_subjects.naive(compiled_peer, COMPILED, backend, addresses)
-                rank = {job: place for place, job in enumerate(("trivial", *JOBS))}
+                rank = {job: place for place, job in enumerate(("trivial", *JOBS, *CONVERSATION_JOBS))}
                 subjects = sorted(_wanted(subjects, arguments.only), key=lambda subject: rank[subject.job])
                 bench = Bench(
                     emulator=emulator,

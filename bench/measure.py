@@ -10,15 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.rie import ExecutionEnvironment
+from bench.rie import Answer, ExecutionEnvironment
 from bench.server import Addresses
 from bench.stub import Backend, Tally, UnservedError
-from bench.subjects import Subject
+from bench.subjects import Step, Subject, verify_frames
 
 # The first invocations after a cold start still fill caches (connections, regular expressions, phone metadata).
 DISCARDED_INVOCATIONS = 5
-
-MEMORY_MB = 512
 
 # Counts what an invocation leaves loaded, in the same interpreter and environment but without the emulator.
 PROBE = """
@@ -35,14 +33,52 @@ json.dump(sorted(sys.modules), open(sys.argv[3], "w"))
 
 
 @dataclass(frozen=True, slots=True)
+class FirstFrame:
+    """When the first frame had arrived at the stub, in seconds from the event, and how many of them the stub took."""
+
+    seconds: float
+    stub_seconds: float
+
+    @property
+    def own_seconds(self) -> float:
+        """What the function took without the calls it waited for; the emulator's share is in it."""
+        return self.seconds - self.stub_seconds
+
+    @classmethod
+    def of(cls, answer: Answer, tally: Tally) -> "FirstFrame | None":
+        """Return that of one invocation, None when it has sent none."""
+        if not tally.frames:
+            return None
+        frame = tally.frames[0]
+        before = (exchange for exchange in tally.exchanges if exchange.received_at < frame.began_at)
+        return cls(frame.received_at - answer.began_at, sum(exchange.seconds for exchange in before))
+
+
+@dataclass(frozen=True, slots=True)
+class StepSample:
+    """One of the events that follow the cold one."""
+
+    name: str
+    seconds: float
+    first_frame: FirstFrame | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One environment's life: the cold invocation, the warm ones (seconds), and what they asked the back end for."""
+    """One environment's life: the cold invocation, the warm ones (seconds), and what they asked the back end for.
+
+    `init_seconds` is the part of the cold one that passed before the function had its event.
+    """
 
     cold_seconds: float
+    init_seconds: float
     warm_seconds: list[float]
     peak_memory_bytes: int
     cold_tally: Tally
     warm_tally: Tally | None
+    following: list[StepSample]
+    cold_first_frame: FirstFrame | None
+    first_frames: list[FirstFrame]
 
 
 @dataclass(slots=True)
@@ -81,7 +117,7 @@ class Bench:
             "AWS_SESSION_TOKEN": "bench-session-token",
             "AWS_LAMBDA_FUNCTION_NAME": f"bench-{subject.job}",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEMORY_MB),
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(subject.memory_mb),
             "AWS_LAMBDA_FUNCTION_TIMEOUT": "60",
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
@@ -108,21 +144,46 @@ class Bench:
             cold_tally = self.backend.tally
             if cold_tally.unserved:
                 raise UnservedError(f"{subject.name} asked the stub for {cold_tally.unserved}")
+            init_seconds = function.init_seconds()
             try:
-                subject.verify(cold.payload)
+                subject.verify(cold.payload, cold_tally)
+                following = [self._step(function, step) for step in subject.following]
             except RuntimeError as error:
                 error.add_note(function.log_tail())
                 raise
             warm: list[float] = []
+            first_frames: list[FirstFrame] = []
             warm_tally = None
             for index in range(DISCARDED_INVOCATIONS + warm_invocations if warm_invocations else 0):
                 self.backend.reset()
                 answer = function.invoke(payload)
-                subject.verify(answer.payload)
                 warm_tally = self.backend.tally
-                if index >= DISCARDED_INVOCATIONS:
-                    warm.append(answer.seconds)
-            return Sample(cold.seconds, warm, function.peak_memory_bytes(), cold_tally, warm_tally)
+                subject.verify(answer.payload, warm_tally)
+                if index < DISCARDED_INVOCATIONS:
+                    continue
+                warm.append(answer.seconds)
+                if (frame := FirstFrame.of(answer, warm_tally)) is not None:
+                    first_frames.append(frame)
+            return Sample(
+                cold_seconds=cold.seconds,
+                init_seconds=init_seconds,
+                warm_seconds=warm,
+                peak_memory_bytes=function.peak_memory_bytes(),
+                cold_tally=cold_tally,
+                warm_tally=warm_tally,
+                following=following,
+                cold_first_frame=FirstFrame.of(cold, cold_tally),
+                first_frames=first_frames,
+            )
+
+    def _step(self, function: ExecutionEnvironment, step: Step) -> StepSample:
+        self.backend.count_anew()
+        answer = function.invoke(json.dumps(step.event()).encode())
+        tally = self.backend.tally
+        if b"errorType" in answer.payload or tally.unserved:
+            raise UnservedError(f"{step.name}: {answer.payload[:1500].decode(errors='replace')} {tally.unserved}")
+        verify_frames(step.name, step.says, tally)
+        return StepSample(step.name, answer.seconds, FirstFrame.of(answer, tally))
 
     def modules(self, subject: Subject) -> list[str]:
         """Return the names of the modules loaded after one invocation, the runtime's own included."""

@@ -116,13 +116,15 @@ def request_table(subjects: Sequence[Subject], samples: Samples) -> str:
     for subject in subjects:
         last = samples.rounds[subject.name][-1]
         tally = last.warm_tally or last.cold_tally
-        others = sum(tally.requests.values()) - tally.dynamodb_trips - tally.carrier_requests
+        known = tally.dynamodb_trips + tally.carrier_requests + len(tally.frames)
+        others = sum(tally.requests.values()) - known
         extra = sum(last.cold_tally.requests.values()) - sum(tally.requests.values())
         rows.append(
             [
                 subject.name,
                 str(tally.dynamodb_trips),
                 str(tally.carrier_requests),
+                str(len(tally.frames)),
                 str(others),
                 f"+{extra}",
                 f"{tally.read_units:g}",
@@ -130,7 +132,17 @@ def request_table(subjects: Sequence[Subject], samples: Samples) -> str:
                 f"{tally.index_write_units:g}",
             ]
         )
-    header = ["per invocation", "DynamoDB trips", "carrier", "other AWS", "first one", "RRU", "WRU", "index WRU"]
+    header = [
+        "per invocation",
+        "DynamoDB trips",
+        "carrier",
+        "frames",
+        "other AWS",
+        "first one",
+        "RRU",
+        "WRU",
+        "index WRU",
+    ]
     return table(header, rows)
 
 

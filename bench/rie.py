@@ -8,6 +8,7 @@ import http.client
 import importlib.util
 import os
 import platform
+import re
 import signal
 import socket
 import subprocess
@@ -54,8 +55,9 @@ def _free_ports(count: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one invocation gave back: wall time in seconds and the raw response."""
+    """What one invocation gave back: when it began (`time.perf_counter`), its seconds and the raw response."""
 
+    began_at: float
     seconds: float
     payload: bytes
 
@@ -123,7 +125,14 @@ class ExecutionEnvironment:
             body = self._connection.getresponse().read()
         except (OSError, http.client.HTTPException) as error:
             raise EmulatorError(f"no answer from the emulator ({error!r}): {self.log_tail()}") from error
-        return Answer(time.perf_counter() - started, body)
+        return Answer(started, time.perf_counter() - started, body)
+
+    def init_seconds(self) -> float:
+        """Return how long the function took from its process's start until it asked for its first event."""
+        found = re.search(r"INIT REPORT\(durationMs: ([\d.]+)\)", self._log_path.read_text(errors="replace"))
+        if found is None:
+            raise EmulatorError(f"the emulator did not say how long the start took: {self.log_tail()}")
+        return float(found[1]) / 1000
 
     def peak_memory_bytes(self) -> int:
         """Return the function process's peak resident set, or 0 where the system does not tell (no /proc)."""

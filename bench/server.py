@@ -7,12 +7,13 @@ import json
 import socketserver
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bench.stub import Backend
+from bench.stub import Backend, Exchange
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -22,6 +23,7 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         while line := self.rfile.readline():
+            began_at = time.perf_counter()
             path = line.split(b" ")[1].decode()
             length, target = 0, ""
             while (header := self.rfile.readline().strip()) != b"":
@@ -30,9 +32,13 @@ class _Handler(socketserver.StreamRequestHandler):
                     length = int(value)
                 elif name.lower() == b"x-amz-target":
                     target = value.strip().decode()
-            status, answer = self.server.backend.answer(target, path, self.rfile.read(length))
+            body = self.rfile.read(length)
+            exchange = Exchange(began_at, time.perf_counter(), body=body)
+            status, answer = self.server.backend.answer(target, path, exchange)
             content = json.dumps(answer).encode()
             head = f"HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\nx-amzn-RequestId: bench\r\n"
+            # Noted before it is sent: afterwards this thread may have to wait while the subject is at work already.
+            exchange.answered_at = time.perf_counter()
             self.wfile.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
             self.wfile.flush()
 
@@ -68,18 +74,19 @@ AWS_ADDRESSES = (
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Base URLs: those of the AWS services by the variable that the SDKs read, and the carrier's."""
+    """Base URLs: those of the AWS services by the variable that the SDKs read, the carrier's and the WebSockets'."""
 
     aws: dict[str, str]
     carrier: str
+    sockets: str
 
 
 @contextmanager
 def serve(backend: Backend, tls: ssl.SSLContext | None) -> Iterator[Addresses]:
     """Serve the back end on 127.0.0.1 until the block ends."""
     with ExitStack() as running:
-        carrier, *aws = [_start(running, backend, tls) for _ in ("carrier", *AWS_ADDRESSES)]
-        yield Addresses(aws=dict(zip(AWS_ADDRESSES, aws, strict=True)), carrier=carrier)
+        carrier, sockets, *aws = [_start(running, backend, tls) for _ in ("carrier", "sockets", *AWS_ADDRESSES)]
+        yield Addresses(aws=dict(zip(AWS_ADDRESSES, aws, strict=True)), carrier=carrier, sockets=sockets)
 
 
 def _start(running: ExitStack, backend: Backend, tls: ssl.SSLContext | None) -> str:

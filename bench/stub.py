@@ -1,4 +1,5 @@
-"""The back end that every subject talks to: DynamoDB, SQS, Secrets Manager, Step Functions and Twilio, on 127.0.0.1.
+"""The back end that every subject talks to: DynamoDB, SQS, Secrets Manager, Step Functions, WebSockets and Twilio, on
+127.0.0.1.
 
 It serves items from memory, applies no condition, keeps nothing after an invocation, and counts: requests by operation,
 and the capacity DynamoDB would bill. It is a load to measure against, not a model of AWS (that is MiniStack's work).
@@ -6,21 +7,20 @@ and the capacity DynamoDB would bill. It is a load to measure against, not a mod
 
 import hashlib
 import json
-import re
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
 from bench import capacity
+from bench.updates import AttributeMap, updated
 
-AttributeMap = dict[str, dict[str, Any]]
 Key = frozenset[tuple[str, str]]
 
-# `name = :value`, `name = if_not_exists(…, :value)` and `ADD name :value`.
-ASSIGNMENT = re.compile(r"([#\w]+)\s*(?:=\s*(?:if_not_exists\([^,]+,\s*)?|\s)(:\w+)")
+SOCKET = "Socket"
+"""What a frame to a WebSocket counts as."""
 
 
 class UnservedError(RuntimeError):
@@ -28,10 +28,30 @@ class UnservedError(RuntimeError):
 
 
 @dataclass(slots=True)
+class Exchange:
+    """One request as the stub saw it: when its first line had come, its last byte, when the answer was ready.
+
+    Times are those of `time.perf_counter`.
+    """
+
+    began_at: float
+    received_at: float
+    name: str = ""
+    body: bytes = b""
+    answered_at: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long the stub was at it; that sending the answer takes time as well is not counted in our favour."""
+        return self.answered_at - self.began_at
+
+
+@dataclass(slots=True)
 class Tally:
     """What the subjects asked for since the last reset."""
 
     requests: Counter[str] = field(default_factory=Counter)
+    exchanges: list[Exchange] = field(default_factory=list)
     read_units: float = 0.0
     write_units: float = 0.0
     index_write_units: float = 0.0
@@ -47,6 +67,11 @@ class Tally:
         """Number of requests to the carrier."""
         return self.requests["Carrier"]
 
+    @property
+    def frames(self) -> list[Exchange]:
+        """The frames that were sent to WebSockets."""
+        return [exchange for exchange in self.exchanges if exchange.name == SOCKET]
+
 
 @dataclass(slots=True)
 class Table:
@@ -59,6 +84,10 @@ class Table:
     def put(self, item: AttributeMap) -> None:
         """Store an item for the whole benchmark."""
         self.items[key_of({name: item[name] for name in self.key_names})] = item
+
+    def find(self, key: Mapping[str, Mapping[str, Any]]) -> AttributeMap:
+        """Return a stored item, {} where there is none."""
+        return self.items.get(key_of(key), {})
 
 
 def key_of(key: Mapping[str, Mapping[str, Any]]) -> Key:
@@ -82,14 +111,23 @@ class Backend:
             self.tally = Tally()
             self._written = {}
 
-    def answer(self, target: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        """Return the status and JSON body for one request; `target` is the X-Amz-Target header, '' for the carrier."""
+    def count_anew(self) -> None:
+        """Forget what was counted; the next invocation meets what this one has written."""
         with self._lock:
+            self.tally = Tally()
+
+    def answer(self, target: str, path: str, exchange: Exchange) -> tuple[int, dict[str, Any]]:
+        """Return the status and JSON body for one request, and note it; `target` is the X-Amz-Target header, or ''."""
+        body = exchange.body
+        with self._lock:
+            self.tally.exchanges.append(exchange)
             if not target:
-                return self._create_call(path, body)
+                exchange.name = SOCKET if "/@connections/" in path else "Carrier"
+                return self._take_frame() if exchange.name == SOCKET else self._create_call(path, body)
             service, _, operation = target.partition(".")
             service = service.split("_")[0]
-            self.tally.requests[f"{service} {operation}"] += 1
+            exchange.name = f"{service} {operation}"
+            self.tally.requests[exchange.name] += 1
             serve = getattr(self, f"_{service}_{operation}".lower(), None)
             if serve is None:
                 self.tally.unserved.append(target)
@@ -124,11 +162,9 @@ class Backend:
     def _update(self, request: Mapping[str, Any], *, transactional: bool) -> AttributeMap:
         table, key = request["TableName"], request["Key"]
         before = self._find(table, key)
-        after = {**(before or {}), **key, **_assigned(request)}
-        for name in _removed(request):
-            after.pop(name, None)
+        after = updated({**(before or {}), **key}, request)
         self._write(table, before, after, transactional=transactional)
-        return after
+        return {"ALL_NEW": after, "ALL_OLD": before or {}}.get(request.get("ReturnValues", "NONE"), {})
 
     def _delete(self, request: Mapping[str, Any], *, transactional: bool) -> None:
         self._write(
@@ -151,8 +187,8 @@ class Backend:
         return {}
 
     def _dynamodb_updateitem(self, request: dict[str, Any]) -> dict[str, Any]:
-        after = self._update(request, transactional=False)
-        return {"Attributes": after} if request.get("ReturnValues") == "ALL_NEW" else {}
+        attributes = self._update(request, transactional=False)
+        return {"Attributes": attributes} if attributes else {}
 
     def _dynamodb_deleteitem(self, request: dict[str, Any]) -> dict[str, Any]:
         self._delete(request, transactional=False)
@@ -189,6 +225,10 @@ class Backend:
     def _awsstepfunctions_startexecution(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"executionArn": f"{request['stateMachineArn']}:{request.get('name', 'x')}", "startDate": 1767225600.0}
 
+    def _take_frame(self) -> tuple[int, dict[str, Any]]:
+        self.tally.requests[SOCKET] += 1
+        return 200, {}
+
     def _create_call(self, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
         if not path.endswith("/Calls.json"):
             self.tally.unserved.append(path)
@@ -213,22 +253,3 @@ class Backend:
             "price_unit": "USD",
             "uri": f"{path.removesuffix('.json')}/{sid}.json",
         }
-
-
-def _attribute(name: str, request: Mapping[str, Any]) -> str:
-    return str(request.get("ExpressionAttributeNames", {}).get(name, name))
-
-
-def _assigned(request: Mapping[str, Any]) -> AttributeMap:
-    """Return what an update's plain assignments set; arithmetic keeps the old value, whose size hardly differs."""
-    values = request.get("ExpressionAttributeValues", {})
-    found = ASSIGNMENT.findall(request.get("UpdateExpression", ""))
-    return {_attribute(name, request): values[value] for name, value in found if value in values}
-
-
-def _removed(request: Mapping[str, Any]) -> Iterator[str]:
-    for clause in re.findall(
-        r"\bREMOVE\s+([#\w\s,]+?)(?=\s+(?:SET|ADD|DELETE)\b|$)", request.get("UpdateExpression", "")
-    ):
-        for name in clause.split(","):
-            yield _attribute(name.strip(), request)
