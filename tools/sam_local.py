@@ -49,7 +49,7 @@ import boto3
 from sandbox.deployment import ROOT, Deployment, DeploymentFailed, Emulator, host_architecture
 from sandbox.processes import LOOPBACK, Processes, ProcessFailed
 from tests.fakes.event_example import Example
-from tests.fakes.event_files import BY_NAME, ENVIRONMENT
+from tests.fakes.event_files import BY_NAME, ENVIRONMENT, socket_api_endpoint
 from tests.fakes.event_stack import EventStack, reset_carriers, simulated_carriers
 from tests.fakes.template import resources
 
@@ -120,7 +120,7 @@ def find_events(folder: Path) -> list[Event]:
 def function_for(name: str) -> str:
     """Return the logical id of the function an event is for. Raises CannotRun when its name says none."""
     functions = [key for key, resource in resources().items() if resource["Type"] == "AWS::Serverless::Function"]
-    for function in functions:
+    for function in sorted(functions, key=len, reverse=True):  # ConversationTasks before Conversation
         prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", function.removesuffix("Function")).lower()
         if name.startswith(f"{prefix}_"):
             return function
@@ -207,8 +207,10 @@ def running_world(folder: Path, address: Address) -> Iterator[World]:
             processes.wait_until_listening(EMULATOR, port, seconds_max=45, host=address.bind)
             with patch.dict(os.environ, emulator.environment(), clear=True):  # where boto3 looks for its endpoint
                 stack = EventStack.create(boto3.Session(), carrier_url=carrier_url)
+                endpoint = f"http://{address.name}:{port}"
                 variables = ENVIRONMENT | {
-                    "AWS_ENDPOINT_URL": f"http://{address.name}:{port}",
+                    "AWS_ENDPOINT_URL": endpoint,
+                    "SOCKET_API_ENDPOINT": socket_api_endpoint(endpoint),
                     **stack.queues,
                 }
                 yield World(emulator, stack, carriers.url, carrier_url, variables)

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import boto3
 
-from tests.fakes.event_files import ENVIRONMENT
+from tests.fakes.event_files import ENVIRONMENT, socket_api_endpoint
 from tests.fakes.event_stack import EventStack, Items, items_of, reset_carriers, simulated_carriers
 from tests.fakes.ministack import running_ministack
 
@@ -82,5 +82,5 @@ def emulated() -> Iterator[Emulated]:
         environment = {**ENVIRONMENT, **credentials, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": url}
         with patch.dict(os.environ, environment):
             stack = EventStack.create(boto3.Session(), carrier_url=carriers.url)
-            os.environ |= stack.queues
+            os.environ |= stack.queues | {"SOCKET_API_ENDPOINT": socket_api_endpoint(url)}
             yield Emulated(stack, carriers.url)

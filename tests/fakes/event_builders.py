@@ -1,4 +1,4 @@
-"""Events as AWS sends them: HTTP API (payload format 2.0), SQS, the call-completion task, the scheduler.
+"""Events as AWS sends them: HTTP API (payload format 2.0), WebSocket API, SQS, the workflow's tasks, the scheduler.
 
 The ids and keys are those of `event_world`. What carriers send is in `event_carriers`.
 """
@@ -16,6 +16,7 @@ from dialplane.domain.accounts import PresentedKey
 from tests.fakes import event_world as world
 
 _HOST = world.PUBLIC_BASE_URL.removeprefix("https://")
+_SOCKET_HOST = world.SOCKET_BASE_URL.removeprefix("wss://").partition("/")[0]
 _AT = world.CREATED_AT
 
 
@@ -133,8 +134,75 @@ def dial(call_id: str) -> dict[str, Any]:
     return records(body, queue="DialsQueue")
 
 
+METHOD_ARN = "arn:aws:execute-api:us-east-1:123456789012:example456/live/$connect"
+SOCKET_API_ID = "example456"
+
+
+def handshake(query: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, Any]:
+    """What a REQUEST authorizer of a WebSocket API is asked. Names of headers are as they were sent.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-lambda-auth.html
+    """
+    sent = {
+        "Connection": "upgrade",
+        "Host": _SOCKET_HOST,
+        "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits",
+        "Sec-WebSocket-Key": "MDEyMzQ1Njc4OWFiY2RlZg==",
+        "Sec-WebSocket-Version": "13",
+        "Upgrade": "websocket",
+        "X-Amzn-Trace-Id": "Root=1-673da5d0-0123456789abcdef01234567",
+        "X-Forwarded-For": "192.0.2.20",
+        "X-Forwarded-Port": "443",
+        "X-Forwarded-Proto": "https",
+        **headers,
+    }
+    return {
+        "type": "REQUEST",
+        "methodArn": METHOD_ARN,
+        "headers": sent,
+        "multiValueHeaders": {name: [value] for name, value in sent.items()},
+        "queryStringParameters": dict(query),
+        "multiValueQueryStringParameters": {name: [value] for name, value in query.items()},
+        "stageVariables": {},
+        "requestContext": _socket_context("$connect", "CONNECT"),
+    }
+
+
+def connection(route: str, event_type: str, *, call_id: str = world.TALKING_CALL_ID) -> dict[str, Any]:
+    """A WebSocket that was let in is open, or is closed."""
+    return {"requestContext": _socket_context(route, event_type, call_id=call_id), "isBase64Encoded": False}
+
+
+def frame(body: Any, *, message_id: str = "example-message=", call_id: str = world.TALKING_CALL_ID) -> dict[str, Any]:
+    """One frame of the carrier's; ``body`` may be a text that is no JSON."""
+    context = _socket_context("$default", "MESSAGE", call_id=call_id) | {"messageId": message_id}
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+    return {"requestContext": context, "body": text, "isBase64Encoded": False}
+
+
+def _socket_context(route: str, event_type: str, *, call_id: str | None = None) -> dict[str, Any]:
+    """Once the authorizer has let somebody in, what it proved comes with every event."""
+    proved = {"organization_id": world.ORGANIZATION_ID, "call_id": call_id, "principalId": call_id}
+    return {
+        "routeKey": route,
+        "eventType": event_type,
+        "messageDirection": "IN",
+        "extendedRequestId": "JKJaXmPLvHcFqBA=",
+        "requestId": "JKJaXmPLvHcFqBA=",
+        "requestTime": _AT.strftime("%d/%b/%Y:%H:%M:%S +0000"),
+        "requestTimeEpoch": int(_AT.timestamp() * 1000),
+        "connectedAt": int(_AT.timestamp() * 1000),
+        "stage": "live",
+        "domainName": _SOCKET_HOST,
+        "apiId": SOCKET_API_ID,
+        "connectionId": world.CONNECTION_ID,
+        "identity": {"sourceIp": "192.0.2.20"},
+        **({"authorizer": proved} if call_id is not None else {}),
+    }
+
+
 def completion(call_id: str) -> dict[str, Any]:
-    """The input of the task of the call-completion workflow."""
+    """The input of each task of the call-completion workflow."""
     return {"organization_id": world.ORGANIZATION_ID, "call_id": call_id}
 
 

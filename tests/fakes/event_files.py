@@ -2,7 +2,7 @@
 
 `python -m tests.fakes.event_files` writes the files and their README; a test checks that they are what it writes.
 `python -m tests.fakes.event_files sign NAME` prints an event as it is to be invoked now. The tables are in
-`event_initiate`, `event_callbacks` and `event_manage`.
+`event_initiate`, `event_callbacks`, `event_conversation` and `event_manage`.
 """
 
 from __future__ import annotations
@@ -15,22 +15,27 @@ from pathlib import Path
 
 from dialplane.dynamodb.tables import Tables
 from tests.fakes import event_world as world
+from tests.fakes.event_builders import SOCKET_API_ID
 from tests.fakes.event_callbacks import STATUS_WEBHOOK, STATUS_WORKER, TWIML
+from tests.fakes.event_conversation import CALL_ANALYSIS, CONVERSATION, CONVERSATION_TASKS
 from tests.fakes.event_example import Example
 from tests.fakes.event_initiate import DIAL, INITIATE
 from tests.fakes.event_manage import CALL_COMPLETION, MANAGE, RECONCILER
 from tests.fakes.template import ROOT
 
 FOLDER = ROOT / "events"
-EXAMPLES = (*INITIATE, *DIAL, *TWIML, *STATUS_WEBHOOK, *STATUS_WORKER, *CALL_COMPLETION, *RECONCILER, *MANAGE)
+EXAMPLES = (
+    *(*INITIATE, *DIAL, *TWIML, *STATUS_WEBHOOK, *STATUS_WORKER, *CALL_COMPLETION, *RECONCILER, *MANAGE),
+    *(*CONVERSATION, *CONVERSATION_TASKS, *CALL_ANALYSIS),
+)
 BY_NAME = {example.name: example for example in EXAMPLES}
 
 
 _README = f"""# Events
 
-One file for every way a function can be called, as AWS calls it: HTTP API events (payload format 2.0), SQS batches, the
-input of the call-completion task, the scheduler's tick; in every dialect, from every carrier, with each refusal that is
-worth seeing. The name of a file begins with its function in snake case.
+One file for every way a function can be called, as AWS calls it: HTTP API events (payload format 2.0), WebSocket API
+events, SQS batches, the input of the call-completion tasks, the scheduler's tick; in every dialect, from every carrier,
+with each refusal that is worth seeing. The name of a file begins with its function in snake case.
 
 They are about one world with fixed ids: organization `{world.ORGANIZATION_ID}` with calls, numbers and money and an
 account with every carrier, and `{world.POOR_ORGANIZATION_ID}` with an empty wallet. `python -m tests.fakes.event_world
@@ -61,6 +66,13 @@ point `AWS_ENDPOINT_URL` in it to your emulator. This file, `local/env.json` and
 |---|---|---|
 """
 
+
+def socket_api_endpoint(aws_endpoint_url: str) -> str:
+    """Where an emulator has the management API of the world's WebSockets, which nobody has opened."""
+    return f"{aws_endpoint_url}/_aws/execute-api/{SOCKET_API_ID}/live"
+
+
+_EMULATOR_URL = "http://host.docker.internal:4566"
 ENVIRONMENT = {
     **{f"{name.upper()}_TABLE_NAME": f"dialplane-events-{name}" for name in Tables.__dataclass_fields__},
     "PUBLIC_BASE_URL": world.PUBLIC_BASE_URL,
@@ -69,6 +81,8 @@ ENVIRONMENT = {
     "DIALS_QUEUE_URL": "http://host.docker.internal:4566/000000000000/dialplane-events-dials",
     "CONVERSATION_TASKS_QUEUE_URL": "http://host.docker.internal:4566/000000000000/dialplane-events-conversation-tasks",
     "SOCKET_BASE_URL": world.SOCKET_BASE_URL,
+    "SOCKET_API_ENDPOINT": socket_api_endpoint(_EMULATOR_URL),
+    "ORGANIZATION_SECRETS_PREFIX": "dialplane/organizations",
     "CALL_COMPLETION_STATE_MACHINE_ARN": (
         "arn:aws:states:us-east-1:000000000000:stateMachine:dialplane-events-call-completion"
     ),
@@ -76,7 +90,7 @@ ENVIRONMENT = {
     "POWERTOOLS_METRICS_NAMESPACE": "Dialplane",
     "CHECK_INTERVAL_SECONDS": "60",
     "PLACEMENT_GRACE_SECONDS": "120",
-    "AWS_ENDPOINT_URL": "http://host.docker.internal:4566",
+    "AWS_ENDPOINT_URL": _EMULATOR_URL,
 }
 
 

@@ -121,7 +121,7 @@ _CALLS_AND_MONEY = (
         api("GET /wallet"),
         "the balance",
         200,
-        {"active_calls": 15, "available": {"amount": "47.690000", "currency": "USD"}},
+        {"active_calls": 16, "available": {"amount": "47.540000", "currency": "USD"}},
     ),
     Example("manage_ledger", api("GET /wallet/ledger"), "every movement", 200, {"has_more": False}),
     Example(

@@ -138,6 +138,10 @@ RINGING_CALL_ID = RINGING_CALL_IDS["twilio"]
 IN_PROGRESS_CALL_ID, ENDED_CALL_ID, SETTLED_CALL_ID = _call_id("PRG"), _call_id("END"), _call_id("SET")
 TALKING_CALL_ID = _call_id("TAK")
 """In progress, and we hold the conversation."""
+CONNECTION_ID = "L0SM9cOFvHcCIhw="
+"""Of the WebSocket over which it is held."""
+ANSWERED_CALL_ID = _call_id("ANS")
+"""In progress, and its carrier is about to open the WebSocket."""
 DIALS = {name: _call_id("DQD", place) for place, name in enumerate(("open", "telnyx", "claimed", "late", "refused"), 1)}
 """Calls that wait for their dial, by what is to become of it."""
 CARRIER_CALL_IDS = {
@@ -147,6 +151,7 @@ CARRIER_CALL_IDS = {
     IN_PROGRESS_CALL_ID: f"CA{4:032x}",
     RINGING_CALL_IDS["sip-twilio"]: f"CA{5:032x}",
     TALKING_CALL_ID: f"CA{6:032x}",
+    ANSWERED_CALL_ID: f"CA{7:032x}",
     RINGING_CALL_IDS["telnyx"]: "v3:ExampleCallControlId-0001",
     RINGING_CALL_IDS["telnyx-texml"]: "v3:ExampleCallControlId-0002",
     RINGING_CALL_IDS["sip-telnyx"]: "v3:ExampleCallControlId-0003",
@@ -158,7 +163,7 @@ CREATED_AT = datetime(2024, 11, 20, 9, 0, tzinfo=UTC)
 # A file waits for years until it is run: what has to be young then is as if it were for ever.
 _FOR_EVER = datetime(9000, 1, 1, tzinfo=UTC)
 _MICROS = 1_000_000
-_SOCKET_TOKEN = "an-example-and-no-secret"
+SOCKET_TOKEN = "an-example-and-no-secret"
 _HOLD_MICROS, _CHARGE_MICROS, _DEPOSIT_MICROS = 150_000, 60_000, 50 * _MICROS
 
 
@@ -189,8 +194,8 @@ def _talk(conversations: ConversationStore) -> None:
     opened = conversations.open(
         *ids,
         carrier_account_id=CARRIER_ACCOUNT_IDS["twilio"],
-        token=_SOCKET_TOKEN,
-        connection_id="example-connection=",
+        token=SOCKET_TOKEN,
+        connection_id=CONNECTION_ID,
         at=CREATED_AT + timedelta(seconds=5),
     )
     assert opened is not None
@@ -207,8 +212,8 @@ def _talk(conversations: ConversationStore) -> None:
 
 
 def calls() -> tuple[Call, ...]:
-    """One ringing at each carrier, one in progress, one whose conversation we hold, one ended and not yet settled, one
-    settled, and the dials.
+    """One ringing at each carrier, one in progress, one whose conversation we hold, one whose conversation begins, one
+    ended and not yet settled, one settled, and the dials.
     """
     ringing = Call(
         id=RINGING_CALL_ID,
@@ -280,10 +285,11 @@ def calls() -> tuple[Call, ...]:
         carrier_call_id=CARRIER_CALL_IDS[TALKING_CALL_ID],
         instructions=Instructions("conversation", talk.disclosure or "", is_welcome_interruptible=False),
         conversation_json=talk.to_json(),
-        socket_token=_SOCKET_TOKEN,
+        socket_token=SOCKET_TOKEN,
     )
+    answered = replace(talking, id=ANSWERED_CALL_ID, carrier_call_id=CARRIER_CALL_IDS[ANSWERED_CALL_ID])
     elsewhere = (_on(carrier, ringing) for carrier in CARRIER_NUMBERS)
-    return (ringing, *elsewhere, in_progress, talking, ended, settled, *_dials(ringing))
+    return (ringing, *elsewhere, in_progress, talking, answered, ended, settled, *_dials(ringing))
 
 
 def _on(carrier: str, call: Call) -> Call:

@@ -25,6 +25,8 @@ from dialplane.domain.wallets import reconcile
 from dialplane.dynamodb.call_log import CallLog
 from dialplane.dynamodb.wallets import WalletStore
 from dialplane.runtime.carrier_events import CarrierMessage
+from functions.conversation import analysis, tasks
+from functions.conversation import app as conversation_app
 from functions.initiate import app as initiate_app
 from functions.initiate import dial as initiate_dial
 from functions.manage import app as manage_app
@@ -49,6 +51,9 @@ MODULES: dict[str, ModuleType] = {
     "call_completion": completion,
     "reconciler": reconciler,
     "manage": manage_app,
+    "conversation_tasks": tasks,
+    "conversation": conversation_app,
+    "call_analysis": analysis,
 }
 
 
@@ -92,7 +97,7 @@ def emulated(_emulated: Emulated) -> Emulated:
 def changes_nothing(example: Example) -> bool:
     """Whether the event is refused or only asks; a carrier's refusal of a call leaves the call that was asked for."""
     is_refused = (example.status or 0) >= 400 and example.name not in LEAVE_A_TRACE
-    return is_refused or "dry_run" in example.name
+    return is_refused or "dry_run" in example.name or "Deny" in str(example.answer)
 
 
 # Refused by a carrier, after the call or the command was put on record.
@@ -344,7 +349,7 @@ def test_a_dial_that_comes_to_nothing_gives_the_hold_back(emulated: Emulated, na
     call = stored_call(emulated, event_world.DIALS[dial])
     assert (call.status, call.dial_outcome, call.charge_micros) == (CallStatus.FAILED, DialOutcome.REJECTED, 0)
     assert len(emulated.dialled()) == times
-    assert json.loads(invoke("manage_wallet")["body"])["active_calls"] == 14
+    assert json.loads(invoke("manage_wallet")["body"])["active_calls"] == 15
     assert json.loads(invoke("manage_reconcile")["body"])["balanced"] is True
 
 
@@ -395,8 +400,20 @@ def test_every_function_and_every_route_has_an_event() -> None:
     assert routes <= {each.stored.get("routeKey") for each in EXAMPLES}
 
 
-def test_header_names_are_in_lower_case_as_api_gateway_hands_them_over() -> None:
-    names = {name for each in EXAMPLES for name in each.stored.get("headers", {})}
+def test_every_event_of_a_websocket_is_there() -> None:
+    routes = {
+        resource["Properties"]["RouteKey"]
+        for resource in resources().values()
+        if resource["Type"] == "AWS::ApiGatewayV2::Route" and resource["Properties"]["ApiId"] == {"Ref": "SocketApi"}
+    }
+    contexts = [each.stored.get("requestContext", {}) for each in EXAMPLES if each.name.startswith("conversation_")]
+
+    assert {context["routeKey"] for context in contexts if context} == routes
+
+
+def test_header_names_are_in_lower_case_as_an_http_api_hands_them_over() -> None:
+    http = [each.stored for each in EXAMPLES if each.stored.get("version") == "2.0"]
+    names = {name for event in http for name in event["headers"]}
 
     assert names == {name.lower() for name in names}
 

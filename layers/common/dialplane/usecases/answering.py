@@ -79,8 +79,11 @@ class Answer:
         return f"{self._answer.text} {self._last_words.text}".strip()
 
     def add(self, text: str, *, is_interruptible: bool = True) -> None:
-        """Say something that is there already."""
-        (self._answer if is_interruptible else self._last_words).add(text)
+        """Say something that is there already. Nobody may be there to hear it any more."""
+        try:
+            (self._answer if is_interruptible else self._last_words).add(text)
+        except SocketGone:
+            logger.warning("socket_gone", extra={"call_id": self._conversation.call_id})
 
     def think(self) -> Ending | None:
         """Have the model answer. Returns how it wants the conversation to end, if it does.
