@@ -92,7 +92,7 @@ def use(
 # ---- the request ----------------------------------------------------------------------------------------------------
 
 
-def test_s3_24_a_tool_is_asked_once_with_a_signature_over_time_and_body(server: ToolServer) -> None:
+def test_a_tool_is_asked_once_with_a_signature_over_time_and_body(server: ToolServer) -> None:
     result = use(server, now=lambda: 1_700_000_000.9)
     assert result == ToolResult('{"ok":true}')
     assert server.body() == {"tool": "find_order", "call_id": "call_1", "arguments": {"order": "A-1"}}
@@ -108,7 +108,7 @@ def test_s3_24_a_tool_is_asked_once_with_a_signature_over_time_and_body(server: 
     assert server.names == [HOST], "the server is called by its name"
 
 
-def test_s3_24_the_published_example_of_the_signature_is_ours() -> None:
+def test_the_published_example_of_the_signature_is_ours() -> None:
     """A secret, a time and a body of that platform's own documentation."""
     from dialplane.tools.http_tool import _headers  # noqa: PLC0415 - its own example is about another body
 
