@@ -87,6 +87,8 @@ def test_texml_is_asked_as_its_sdk_would(server: ScriptedServer) -> None:
         recording_status_callback=STATUS_URL,
         recording_status_callback_event="completed",
         recording_status_callback_method="POST",
+        play_beep=False,
+        send_recording_url=False,
     )
     test_telnyx_texml_api.opened(server.url).start_recording(CALL_CONTROL_ID, status_url=STATUS_URL)
     theirs, ours = server.received

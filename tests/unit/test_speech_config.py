@@ -84,7 +84,7 @@ def telnyx(stt: Any = None, tts: Any = None, **assistant: str) -> dict[str, Any]
 )
 def test_a_provider_has_one_name(given: Any, known: str | None) -> None:
     assert speech_config_of(conversation({"provider": given}, {"provider": given})).stt_provider == known
-    assert speech_config_of(conversation({"provider": given}, {"provider": given})).tts_provider == known
+    assert speech_config_of(conversation({"provider": given}, {"provider": given})).voices[0].provider == known
 
 
 @pytest.mark.parametrize(
@@ -151,11 +151,38 @@ def test_without_a_configuration_the_assistants_own_voice_and_language_are_all()
         ({"provider": "openai", "voice": "alloy", "model": "tts-1"}, {"voice": "own"}),
         ({"voice": "v", "language": "fr-FR"}, {"voice": "v", "ttsLanguage": "fr-FR"}),
         ({"voice": "x\n"}, {"voice": "own"}),
+        ({"voice": "Polly.Joanna-Neural"}, {"ttsProvider": "Amazon", "voice": "Joanna-Neural"}),
+        ({"provider": "polly", "voice": "AWS.Polly.Joanna"}, {"ttsProvider": "Amazon", "voice": "Joanna"}),
+        ({"voice": "ElevenLabs.BaseModel.John"}, {"ttsProvider": "ElevenLabs", "voice": "John"}),
+        ({"voice": "Telnyx.NaturalHD.astra"}, {"voice": "own"}),
+        ({"voice": "alice"}, {"voice": "own"}),
     ],
     ids=repr,
 )
 def test_twilio_is_told_of_voices_that_it_has(tts: Any, attributes: dict[str, str]) -> None:
     assert twilio(None, tts, voice="own", language="en-US") == {"language": "en-US", **attributes}
+
+
+@pytest.mark.parametrize(
+    ("own", "tts", "in_twilios_words", "in_telnyxs_words"),
+    [
+        ("Polly.Joanna-Neural", None, {"ttsProvider": "Amazon", "voice": "Joanna-Neural"}, "AWS.Polly.Joanna-Neural"),
+        ("Google.en-US-Neural2-A", None, {"ttsProvider": "Google", "voice": "en-US-Neural2-A"}, None),
+        ("Telnyx.Natural.abbie", None, {}, "Telnyx.Natural.abbie"),
+        ("alice", None, {}, None),
+        ("female", {"provider": "google"}, {"ttsProvider": "Google"}, None),
+        ("Polly.Joanna", {"provider": "google"}, {"ttsProvider": "Google"}, "AWS.Polly.Joanna"),
+        ("Polly.Amy", {"provider": "openai", "voice": "x"}, {"ttsProvider": "Amazon", "voice": "Amy"}, "AWS.Polly.Amy"),
+    ],
+    ids=repr,
+)
+def test_an_assistants_voice_may_be_named_as_for_plain_speech(
+    own: str, tts: Any, in_twilios_words: dict[str, str], in_telnyxs_words: str | None
+) -> None:
+    """No conversation begins with a voice that the carrier does not have: Twilio would end it there and then."""
+    assert twilio(None, tts, voice=own) == in_twilios_words
+    voice = {"voice": in_telnyxs_words} if in_telnyxs_words else {}
+    assert telnyx(None, tts, voice=own) == texml(None, tts, voice=own) == voice
 
 
 @pytest.mark.parametrize(
@@ -191,6 +218,10 @@ def test_twilio_is_told_of_recognition_that_it_has(stt: Any, attributes: dict[st
         ({"provider": "elevenlabs", "voice": "v"}, {"voice": "own"}),
         ({"provider": "google", "voice": "en-US-Journey-D"}, {"voice": "own"}),
         ({"voice": "AWS.Polly.Joanna"}, {"voice": "AWS.Polly.Joanna"}),
+        ({"voice": "Polly.Joanna"}, {"voice": "AWS.Polly.Joanna"}),
+        ({"voice": "Google.en-US-Journey-D"}, {"voice": "own"}),
+        ({"voice": "woman"}, {"voice": "own"}),
+        ({"voice": "Inworld.Mini.Loretta"}, {"voice": "Inworld.Mini.Loretta"}),
     ],
     ids=repr,
 )

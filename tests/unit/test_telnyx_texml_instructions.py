@@ -74,7 +74,7 @@ def test_a_conversation_opens_our_own_socket_and_asks_again_when_it_is_over() ->
         "welcomeGreetingInterruptible": "any",
         "interruptible": "any",
         "dtmfDetection": "true",
-        "voice": "Polly.Joanna",
+        "voice": "AWS.Polly.Joanna",
         "language": "en-US",
     }
 

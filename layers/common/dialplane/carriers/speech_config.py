@@ -20,6 +20,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _./:-]{0,99}")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}")
 # Deepgram's way to say how much a keyword counts.
 _BOOST = re.compile(r":-?[0-9.]+$")
+# Voices of <Say> that no conversation has; and how voices are named there, and at Telnyx, with their provider.
+_BASIC_VOICES = frozenset({"alice", "female", "male", "man", "woman"})
+_PREFIXED_VOICE = re.compile(r"(?:aws\.)?(azure|elevenlabs|google|polly|telnyx|xai)\.(.+)", re.IGNORECASE)
 _PROVIDERS: Mapping[str, str] = {
     "11labs": "elevenlabs",
     "amazon_polly": "amazon",
@@ -34,6 +37,15 @@ _PROVIDERS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice by its provider's name for it. Without provider the name is whatever the customer has for it."""
+
+    name: str | None = None
+    provider: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechConfig:
     """Providers are lower case and have one name each; the other texts are as the customer wrote them."""
 
@@ -42,10 +54,9 @@ class SpeechConfig:
     stt_language: str | None = None
     hints: tuple[str, ...] = ()
     """Words that speech recognition would not expect. None of them has a comma."""
-    tts_provider: str | None = None
-    tts_model: str | None = None
     tts_language: str | None = None
-    voice: str | None = None
+    voices: tuple[Voice, ...] = ()
+    """The configured voice, and the assistant's own for a carrier that does not have it."""
     api_key_ref: str | None = None
     """The name under which the carrier keeps the key of the voice's provider."""
 
@@ -58,12 +69,27 @@ def speech_config_of(instructions: Instructions) -> SpeechConfig:
         stt_model=_text(stt, "model", "model_id"),
         stt_language=_language(stt),
         hints=_hints(stt),
-        tts_provider=_provider(tts),
-        tts_model=_text(tts, "model", "model_id"),
         tts_language=_language(tts),
-        voice=_text(tts, "voice_id", "voice") or instructions.voice or None,
+        voices=_voices(tts, instructions.voice),
         api_key_ref=_text(tts, "api_key_ref"),
     )
+
+
+def _voices(config: Mapping[str, Any], own_voice: str | None) -> tuple[Voice, ...]:
+    provider, model = _provider(config), _text(config, "model", "model_id")
+    own, named = _voice(own_voice), _voice(_text(config, "voice_id", "voice"))
+    if named.name is None and (own.provider is None or provider in (None, own.provider)):
+        named = own
+    return Voice(named.name, named.provider or provider, model), own
+
+
+def _voice(text: str | None) -> Voice:
+    if not text or text.lower() in _BASIC_VOICES:
+        return Voice()
+    prefixed = _PREFIXED_VOICE.fullmatch(text)
+    if prefixed is None:
+        return Voice(text)
+    return Voice(prefixed[2], _known(prefixed[1]))
 
 
 def _text(config: Mapping[str, Any], *names: str, pattern: re.Pattern[str] = _NAME) -> str | None:
@@ -73,8 +99,12 @@ def _text(config: Mapping[str, Any], *names: str, pattern: re.Pattern[str] = _NA
 
 
 def _provider(config: Mapping[str, Any]) -> str | None:
-    name = (_text(config, "provider") or "").lower().replace("-", "_").replace(" ", "_")
-    return _PROVIDERS.get(name, name) or None
+    return _known(_text(config, "provider") or "") or None
+
+
+def _known(provider: str) -> str:
+    name = provider.lower().replace("-", "_").replace(" ", "_")
+    return _PROVIDERS.get(name, name)
 
 
 def _language(config: Mapping[str, Any]) -> str | None:

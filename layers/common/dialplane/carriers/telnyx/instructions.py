@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
-from dialplane.carriers.speech_config import SpeechConfig, speech_config_of
+from dialplane.carriers.speech_config import SpeechConfig, Voice, speech_config_of
 from dialplane.domain.instructions import Instructions
 
 SPEECH_LENGTH_MAX = 3_000
@@ -89,7 +89,7 @@ def _conversation(instructions: Instructions) -> dict[str, Any]:
     relay: dict[str, Any] = {
         "url": _url(instructions),
         "greeting": instructions.welcome_message,
-        "voice": voice_of(instructions, config, has_key=config.api_key_ref is not None),
+        "voice": (voice := voice_of(config, has_key=config.api_key_ref is not None)),
         "language": language_of(instructions, config),
         "dtmf_detection": True,
         "interruptible": "any",
@@ -98,7 +98,7 @@ def _conversation(instructions: Instructions) -> dict[str, Any]:
         "transcription_engine_config": _transcription(engine, config),
         "custom_parameters": dict(instructions.parameters),
     }
-    if config.tts_provider == "elevenlabs" and config.api_key_ref is not None:
+    if voice is not None and voice.startswith("ElevenLabs."):
         relay["voice_settings"] = {"type": "elevenlabs", "api_key_ref": config.api_key_ref}
     return {name: value for name, value in relay.items() if value}
 
@@ -112,24 +112,26 @@ def _transcription(engine: str | None, config: SpeechConfig) -> dict[str, Any]:
     return {"transcription_model": model} | ({hints: list(config.hints)} if config.hints else {})
 
 
-def voice_of(instructions: Instructions, config: SpeechConfig, *, has_key: bool = False) -> str | None:
+def voice_of(config: SpeechConfig, *, has_key: bool = False) -> str | None:
     """The voice by Telnyx's name; the assistant's own where the configured one has none there.
 
     ElevenLabs' voices speak with the customer's own key, which Telnyx must have been given: ``has_key``.
     """
-    voice, provider = config.voice, config.tts_provider
-    if voice is None or provider is None:
-        return voice
-    prefix = _VOICE_PREFIXES.get(provider)
-    if prefix is None or (provider == "elevenlabs" and not has_key):
-        return instructions.voice
-    if voice.startswith(f"{prefix}."):
-        return voice
-    if provider not in _VOICES_WITH_MODEL:
-        return f"{prefix}.{voice}"
-    if config.tts_model is not None:
-        return f"{prefix}.{config.tts_model}.{voice}"
-    return f"{prefix}.{voice}" if provider == "elevenlabs" else instructions.voice
+    names = (_name_of(voice) for voice in config.voices if has_key or voice.provider != "elevenlabs")
+    return next((name for name in names if name is not None), None)
+
+
+def _name_of(voice: Voice) -> str | None:
+    if voice.name is None or voice.provider is None:
+        return voice.name
+    prefix = _VOICE_PREFIXES.get(voice.provider)
+    if prefix is None:
+        return None
+    if voice.provider not in _VOICES_WITH_MODEL or "." in voice.name:
+        return f"{prefix}.{voice.name}"
+    if voice.model is not None:
+        return f"{prefix}.{voice.model}.{voice.name}"
+    return f"{prefix}.{voice.name}" if voice.provider == "elevenlabs" else None
 
 
 def language_of(instructions: Instructions, config: SpeechConfig) -> str | None:

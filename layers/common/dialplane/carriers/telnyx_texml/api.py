@@ -113,6 +113,9 @@ class TelnyxTexmlApi:
             "RecordingStatusCallback": status_url,
             "RecordingStatusCallbackEvent": "completed",
             "RecordingStatusCallbackMethod": "POST",
+            # It would beep into the conversation, and tell an address that opens the recording to anybody.
+            "PlayBeep": False,
+            "SendRecordingUrl": False,
         }
         self._post(f"{self._call_path(carrier_call_id)}/Recordings.json", fields)
 
@@ -138,7 +141,7 @@ class TelnyxTexmlApi:
     def _update(self, carrier_call_id: str, fields: Mapping[str, str]) -> None:
         self._post(self._call_path(carrier_call_id), fields)
 
-    def _post(self, path: str, fields: Mapping[str, str]) -> None:
+    def _post(self, path: str, fields: Mapping[str, Any]) -> None:
         reply = self._http.send("POST", path, to_body(fields))
         if reply.status == 404 or error_code(reply) in _OVER:
             raise CallNotInProgress("over")

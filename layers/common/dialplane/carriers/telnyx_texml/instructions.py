@@ -40,6 +40,6 @@ def _speech_attributes(instructions: Instructions) -> twiml.Attributes:
     provider = config.stt_provider
     return {
         "language": language_of(instructions, config),
-        "voice": voice_of(instructions, config),
+        "voice": voice_of(config),
         "transcriptionProvider": provider if provider in _TRANSCRIPTION_PROVIDERS else None,
     }

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from twilio.twiml.voice_response import VoiceResponse
 
 from dialplane.carriers.contract import Document
-from dialplane.carriers.speech_config import speech_config_of
+from dialplane.carriers.speech_config import Voice, speech_config_of
 from dialplane.domain.instructions import Instructions
 
 _CONTENT_TYPE = "text/xml; charset=utf-8"
@@ -40,11 +40,14 @@ def speech_attributes(instructions: Instructions) -> Attributes:
     end the session before it began.
     """
     config = speech_config_of(instructions)
-    tts, stt = _TTS_PROVIDERS.get(config.tts_provider or ""), _STT_PROVIDERS.get(config.stt_provider or "")
-    voice = config.voice if tts is not None or config.tts_provider is None else instructions.voice
-    if tts == "ElevenLabs" and voice is not None:
-        voice_model = (config.tts_model or "").removeprefix("eleven_")
-        voice = f"{voice}-{voice_model}" if voice_model in _ELEVENLABS_MODELS else voice
+    spoken = next((each for each in config.voices if each.provider is None or each.provider in _TTS_PROVIDERS), Voice())
+    voice, tts = spoken.name, _TTS_PROVIDERS.get(spoken.provider or "")
+    if tts is not None and voice is not None:
+        # A name of Telnyx's has the model before the voice.
+        voice = voice.rpartition(".")[2]
+        voice_model = (spoken.model or "").removeprefix("eleven_")
+        voice = f"{voice}-{voice_model}" if tts == "ElevenLabs" and voice_model in _ELEVENLABS_MODELS else voice
+    stt = _STT_PROVIDERS.get(config.stt_provider or "")
     model = config.stt_model if stt is not None or config.stt_provider is None else None
     language = instructions.language
     return {
