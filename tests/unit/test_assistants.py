@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from dialplane.domain.accounts import Assistant
 from dialplane.domain.assistants import (
+    BOUNDS,
     CHANGEABLE,
+    END_PHRASE_LENGTH_MAX,
+    END_PHRASES_MAX,
     MAX_DURATION_SECONDS,
     NAME_LENGTH_MAX,
     check_assistant,
@@ -209,6 +212,16 @@ def test_s3_21_models_that_take_no_text_while_they_speak(
         {"name": "n" * NAME_LENGTH_MAX},
         {"max_duration_seconds": 1, "ring_timeout_seconds": 1},
         {"max_duration_seconds": MAX_DURATION_SECONDS, "ring_timeout_seconds": 600},
+        {"silence_timeout_seconds": 3, "silence_prompts": 0, "response_timeout_seconds": 2, "turns_max": 1},
+        {"silence_timeout_seconds": 60, "silence_prompts": 3, "response_timeout_seconds": 15, "turns_max": 500},
+        {"end_phrases": ("goodbye",) * END_PHRASES_MAX},
+        {"end_phrases": ("g" * END_PHRASE_LENGTH_MAX, "tot ziens!")},
+        {"transfer_number": "+15551234567"},
+        {"on_failure": "transfer", "transfer_number": "+15551234567"},
+        {"on_machine": "leave_message", "voicemail_message": "Please call us back, {{ name }}."},
+        {"on_machine": "hang_up"},
+        {"analysis_schema": {"type": "object", "properties": {"agreed": {"type": "boolean"}}}},
+        {"engine": "conversation", "is_recorded": True},
     ],
     ids=lambda changes: ", ".join(changes) or "as it is",
 )
@@ -233,6 +246,24 @@ def test_an_assistant_that_can_speak(changes: dict[str, Any]) -> None:
         ({"max_duration_seconds": MAX_DURATION_SECONDS + 1}, "max_duration_seconds"),
         ({"ring_timeout_seconds": 0}, "ring_timeout_seconds"),
         ({"ring_timeout_seconds": 601}, "ring_timeout_seconds"),
+        *(
+            ({field: value}, field)
+            for field, (lowest, highest) in BOUNDS.items()
+            for value in (lowest - 1, highest + 1, -1, 10**20)
+        ),
+        *(
+            ({field: text}, field)
+            for field in ("silence_message", "fallback_message", "opt_out_message", "voicemail_message")
+            for text in ("\x00", "t" * (TEMPLATE_LENGTH_MAX + 1))
+        ),
+        ({"end_phrases": ("goodbye",) * (END_PHRASES_MAX + 1)}, "end_phrases"),
+        ({"end_phrases": ("g" * (END_PHRASE_LENGTH_MAX + 1),)}, "end_phrases"),
+        ({"end_phrases": ("goodbye", "")}, "end_phrases"),
+        ({"end_phrases": ("?!",)}, "end_phrases"),
+        ({"end_phrases": ("\ud800",)}, "end_phrases"),
+        ({"on_failure": "cry"}, "on_failure"),
+        ({"on_machine": "wait"}, "on_machine"),
+        ({"engine": "conversation", "engine_url": "wss://media.example.test"}, "engine_url"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
@@ -243,9 +274,69 @@ def test_what_no_call_could_use_is_refused_by_name(changes: dict[str, Any], fiel
     assert field in refused.value.message
 
 
-def test_a_caller_number_is_one() -> None:
-    with pytest.raises(PhoneNumberInvalid):
-        check_assistant(replace(ASSISTANT, caller_number="5551234567"))
+@pytest.mark.parametrize("field", ["caller_number", "transfer_number"])
+@pytest.mark.parametrize("number", ["", "5551234567", "+1555", "sip:a@example.test", "+15551234567 "])
+def test_a_number_is_one(field: str, number: str) -> None:
+    with pytest.raises(PhoneNumberInvalid, match=field):
+        check_assistant(replace(ASSISTANT, **{field: number}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"on_failure": "transfer"}, "on_failure"),
+        ({"on_machine": "leave_message"}, "on_machine"),
+        ({"on_machine": "leave_message", "voicemail_message": " "}, "on_machine"),
+        ({"analysis_schema": {}}, "analysis_schema"),
+        ({"analysis_schema": {"type": "array"}}, "analysis_schema"),
+        ({"analysis_schema": {"type": "object", "properties": {"a": {"$ref": "#"}}}}, "analysis_schema.properties.a"),
+        ({"analysis_schema": {"type": "object", "description": "d" * 9_000}}, "analysis_schema"),
+        ({"analysis_schema": {"type": "object", "description": "\ud800"}}, "analysis_schema"),
+        ({"engine": "conversation", "llm_config": {"provider": "xai_realtime"}}, "llm_config"),
+        ({"engine": "conversation", "llm_config": {"provider": "another"}}, "llm_config"),
+        (
+            {"engine": "conversation", "llm_config": {"tools": [{"type": "function", "function": {"name": "a"}}]}},
+            "llm_config.tools.0.function.description",
+        ),
+        (
+            {
+                "engine": "conversation",
+                "llm_config": {
+                    "tools": [
+                        {
+                            "type": "function",
+                            "function": {"name": "a", "description": "A."},
+                            "server": {"url": "https://169.254.169.254/"},
+                        }
+                    ]
+                },
+            },
+            "llm_config.tools.0.server.url",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_what_contradicts_itself_is_refused_with_what_to_change(changes: dict[str, Any], param: str) -> None:
+    with pytest.raises(ConfigurationInvalid) as refused:
+        check_assistant(replace(ASSISTANT, **changes))
+    assert refused.value.param == param
+
+
+def test_what_a_call_changes_is_judged_with_what_it_leaves() -> None:
+    base = replace(ASSISTANT, transfer_number="+15551234567", voicemail_message="Please call back.")
+    changed = with_changes(base, {"on_failure": "transfer", "on_machine": "leave_message", "end_phrases": ("bye",)})
+    check_assistant(changed)
+    assert (changed.on_failure, changed.on_machine, changed.end_phrases) == ("transfer", "leave_message", ("bye",))
+    with pytest.raises(ConfigurationInvalid):
+        check_assistant(with_changes(changed, {"transfer_number": None}))
+    with pytest.raises(ConfigurationInvalid):
+        check_assistant(with_changes(changed, {"voicemail_message": None}))
+
+
+@pytest.mark.parametrize("engine", ["say", "agent"])
+def test_tools_of_whoever_else_thinks_are_kept_unjudged(engine: str) -> None:
+    llm = {"tools": [{"type": "function", "server": {"url": "http://10.0.0.1/"}}]}
+    check_assistant(replace(ASSISTANT, engine=engine, llm_config=llm))  # type: ignore[arg-type]
 
 
 @given(st.dictionaries(st.sampled_from(["provider", "x"]), _JSON | st.none()), st.none() | _CONFIGURATIONS)

@@ -5,12 +5,15 @@ Which assistant a call gets belongs to ``resolution``; filling its texts to ``ad
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 from dialplane.domain.accounts import Assistant
+from dialplane.domain.conversation_settings import OnFailure, OnMachine
 from dialplane.domain.errors import ConfigurationInvalid, ValueInvalid
+from dialplane.domain.json_schema import check_schema
 from dialplane.domain.llm_config import check_llm_config
 from dialplane.domain.phone_numbers import PhoneNumber
 from dialplane.domain.templates import PROMPT_LENGTH_MAX, check_text
@@ -18,6 +21,26 @@ from dialplane.domain.templates import PROMPT_LENGTH_MAX, check_text
 NAME_LENGTH_MAX = 200
 MAX_DURATION_SECONDS = 14_400
 _RING_TIMEOUT_SECONDS_MAX = 600
+END_PHRASES_MAX = 20
+END_PHRASE_LENGTH_MAX = 100
+BOUNDS: Mapping[str, tuple[int, int]] = {
+    "max_duration_seconds": (1, MAX_DURATION_SECONDS),
+    "ring_timeout_seconds": (1, _RING_TIMEOUT_SECONDS_MAX),
+    "silence_timeout_seconds": (3, 60),
+    "silence_prompts": (0, 3),
+    "response_timeout_seconds": (2, 15),
+    "turns_max": (1, 500),
+}
+"""The least and the greatest that each number among an assistant's settings may be."""
+_TEXTS = (
+    "welcome_message",
+    "goodbye_message",
+    "agenda",
+    "silence_message",
+    "fallback_message",
+    "opt_out_message",
+    "voicemail_message",
+)
 _CONFIGURATIONS = ("llm_config", "stt_config", "tts_config")
 # Speech to speech: the model hears and speaks by itself. The others need somebody to listen and to speak for them.
 _REALTIME_PROVIDERS = frozenset({"xai_realtime"})
@@ -38,6 +61,20 @@ CHANGEABLE = frozenset(
         "max_duration_seconds",
         "ring_timeout_seconds",
         "machine_detection",
+        "silence_timeout_seconds",
+        "silence_prompts",
+        "silence_message",
+        "response_timeout_seconds",
+        "fallback_message",
+        "on_failure",
+        "transfer_number",
+        "end_phrases",
+        "turns_max",
+        "opt_out_message",
+        "on_machine",
+        "voicemail_message",
+        "analysis_schema",
+        "is_recorded",
         *_CONFIGURATIONS,
     }
 )
@@ -72,16 +109,18 @@ def is_realtime(llm_config: Mapping[str, Any] | None) -> bool:
 
 
 def check_assistant(assistant: Assistant) -> None:
-    """Raise ValueInvalid or ConfigurationInvalid for settings that no call could use."""
-    for field in ("welcome_message", "goodbye_message", "agenda"):
+    """Raise ValueInvalid, PhoneNumberInvalid or ConfigurationInvalid for settings that no call could use."""
+    for field in _TEXTS:
         check_text(getattr(assistant, field) or "", field=field)
     check_text(assistant.prompt or "", field="prompt", length_max=PROMPT_LENGTH_MAX)
     _check_engine(assistant)
-    if assistant.caller_number is not None:
-        PhoneNumber.parse(assistant.caller_number, field="caller_number")
+    for field in ("caller_number", "transfer_number"):
+        if (number := getattr(assistant, field)) is not None:
+            PhoneNumber.parse(number, field=field)
     check_name(assistant.name)
-    check_within(1, MAX_DURATION_SECONDS, max_duration_seconds=assistant.max_duration_seconds)
-    check_within(1, _RING_TIMEOUT_SECONDS_MAX, ring_timeout_seconds=assistant.ring_timeout_seconds)
+    for field, (lowest, highest) in BOUNDS.items():
+        check_within(lowest, highest, **{field: getattr(assistant, field)})
+    _check_conversation(assistant)
     check_configuration(assistant)
 
 
@@ -95,6 +134,40 @@ def _check_engine(assistant: Assistant) -> None:
         raise ValueInvalid(
             f'The engine "{assistant.engine}" needs an engine_url that begins with wss://.', field="engine_url"
         )
+
+
+def _check_conversation(assistant: Assistant) -> None:
+    for field, values in (("on_failure", get_args(OnFailure)), ("on_machine", get_args(OnMachine))):
+        if getattr(assistant, field) not in values:
+            raise ValueInvalid(f"{field} must be one of {', '.join(values)}.", field=field)
+    if assistant.on_failure == "transfer" and assistant.transfer_number is None:
+        raise ConfigurationInvalid('on_failure "transfer" needs a transfer_number.', param="on_failure")
+    if assistant.on_machine == "leave_message" and not (assistant.voicemail_message or "").strip():
+        raise ConfigurationInvalid('on_machine "leave_message" needs a voicemail_message.', param="on_machine")
+    _check_end_phrases(assistant.end_phrases)
+    if assistant.analysis_schema is not None:
+        check_schema(assistant.analysis_schema, param="analysis_schema")
+        _check_characters(assistant.analysis_schema, "analysis_schema")
+
+
+def _check_end_phrases(phrases: Sequence[str]) -> None:
+    if len(phrases) > END_PHRASES_MAX:
+        raise ValueInvalid(
+            f"end_phrases has {len(phrases)} phrases; at most {END_PHRASES_MAX} are allowed.", field="end_phrases"
+        )
+    for phrase in phrases:
+        check_text(phrase, field="end_phrases", length_max=END_PHRASE_LENGTH_MAX)
+        # Only words are compared with what a callee says.
+        if not any(character.isalnum() for character in phrase):
+            raise ValueInvalid("end_phrases has a phrase without a word.", field="end_phrases")
+
+
+def _check_characters(setting: Mapping[str, Any], name: str) -> None:
+    """Any text can be kept but half a character, which JSON can write and UTF-8 cannot."""
+    try:
+        json.dumps(setting, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationInvalid(f"{name} has half of a surrogate pair. Use whole characters.", param=name) from error
 
 
 def check_configuration(assistant: Assistant) -> None:
