@@ -39,8 +39,20 @@ FUNCTIONS = {
         "manage_control_ringing",
         "manage_docs_file",
     ),
+    "conversation.app": (
+        "conversation_handshake",
+        "conversation_handshake_forged",
+        "conversation_connect",
+        "conversation_setup",
+        "conversation_prompt",
+        "conversation_interrupt",
+        "conversation_disconnect",
+    ),
+    "conversation.tasks": ("conversation_tasks_look",),
+    "conversation.analysis": ("call_analysis_talked",),
 }
-WEBHOOKS = ("twiml.app", "status.webhook")
+FUNCTION_PACKAGES = ("conversation", "initiate", "manage", "status", "twiml")
+WEBHOOKS = ("twiml.app", "status.webhook", "conversation.app")
 
 # Each of these costs more than a whole function of ours, or belongs to another program altogether.
 FORBIDDEN = (
@@ -66,7 +78,7 @@ FORBIDDEN = (
     "dialplane.aws.boto",
     "dialplane.usecases.provision",
 )
-# A carrier waits for the answer while a callee says hello: these two load next to nothing.
+# A carrier waits for the answer while a callee says hello: these load next to nothing.
 FORBIDDEN_FOR_WEBHOOKS = (
     "asyncio",
     "aws_lambda_powertools",
@@ -112,11 +124,12 @@ CREATE_CALL_MODULES = """
     dialplane.dialects dialplane.dialects.bodies dialplane.dialects.burki dialplane.dialects.burki.answers
     dialplane.dialects.burki.requests dialplane.dialects.contract dialplane.dialects.registry
     dialplane.domain dialplane.domain.accounts dialplane.domain.admission dialplane.domain.assistants
-    dialplane.domain.calls dialplane.domain.carrier dialplane.domain.conversation_planning
-    dialplane.domain.conversation_settings dialplane.domain.errors dialplane.domain.idempotency
-    dialplane.domain.ids dialplane.domain.instructions dialplane.domain.money dialplane.domain.number_pool
+    dialplane.domain.builtin_tools dialplane.domain.calls dialplane.domain.carrier
+    dialplane.domain.conversation_planning dialplane.domain.conversation_settings dialplane.domain.errors
+    dialplane.domain.idempotency dialplane.domain.ids dialplane.domain.instructions dialplane.domain.json_schema
+    dialplane.domain.language_model dialplane.domain.llm_config dialplane.domain.money dialplane.domain.number_pool
     dialplane.domain.phone_numbers dialplane.domain.resolution dialplane.domain.statuses dialplane.domain.templates
-    dialplane.domain.times dialplane.domain.wallets
+    dialplane.domain.times dialplane.domain.tool_urls dialplane.domain.wallets
     dialplane.dynamodb dialplane.dynamodb.accounts dialplane.dynamodb.admissions dialplane.dynamodb.calls
     dialplane.dynamodb.codec dialplane.dynamodb.facts dialplane.dynamodb.pacing dialplane.dynamodb.settlements
     dialplane.dynamodb.tables
@@ -126,7 +139,30 @@ CREATE_CALL_MODULES = """
     dialplane.tls
     dialplane.usecases dialplane.usecases.dial_call dialplane.usecases.initiate_call
 """
+CONVERSATION_MODULES = """
+    dialplane
+    dialplane.aws dialplane.aws.client dialplane.aws.retries dialplane.aws.sigv4 dialplane.aws.sockets
+    dialplane.aws.transport
+    dialplane.carriers dialplane.carriers.contract dialplane.carriers.registry
+    dialplane.carriers.twilio dialplane.carriers.twilio.fields dialplane.carriers.twilio.webhooks
+    dialplane.domain dialplane.domain.analysis dialplane.domain.builtin_tools dialplane.domain.calls
+    dialplane.domain.conversation_settings dialplane.domain.conversations dialplane.domain.errors dialplane.domain.ids
+    dialplane.domain.instructions dialplane.domain.json_schema dialplane.domain.language_model dialplane.domain.money
+    dialplane.domain.opt_out dialplane.domain.opt_out_words dialplane.domain.prompting dialplane.domain.statuses
+    dialplane.domain.templates dialplane.domain.times
+    dialplane.dynamodb dialplane.dynamodb.answers dialplane.dynamodb.codec dialplane.dynamodb.conversations
+    dialplane.dynamodb.destinations dialplane.dynamodb.tables
+    dialplane.models dialplane.models.registry dialplane.models.scripted
+    dialplane.runtime dialplane.runtime.callback_urls dialplane.runtime.carrier_accounts dialplane.runtime.clock
+    dialplane.runtime.conversation_tasks dialplane.runtime.conversing dialplane.runtime.observability
+    dialplane.runtime.organization_secrets dialplane.runtime.secrets dialplane.runtime.settings
+    dialplane.tls
+    dialplane.usecases dialplane.usecases.answering dialplane.usecases.converse dialplane.usecases.manage_dnc
+    dialplane.usecases.serve_instructions dialplane.usecases.sockets dialplane.usecases.speech
+    twilio twilio.request_validator
+"""
 MODULES = {
+    "conversation.app": set(CONVERSATION_MODULES.split()),
     "initiate.app": set(CREATE_CALL_MODULES.split()),
     "status.webhook": set(STATUS_WEBHOOK_MODULES.split()),
     "twiml.app": set(STATUS_WEBHOOK_MODULES.split()) - {"dialplane.runtime.carrier_events"}
@@ -155,6 +191,9 @@ PACKAGES = {
     "status.completion": {"ulid"},
     "status.reconciler": {*_POWERTOOLS, "ulid"},
     "manage.app": {"phonenumbers", "ulid"},
+    "conversation.app": {"twilio"},
+    "conversation.tasks": _POWERTOOLS,
+    "conversation.analysis": set(),
 }
 
 
@@ -238,10 +277,10 @@ ADDED: dict[tuple[str, str], tuple[str, frozenset[str]]] = {
         _NOTHING,
     ),
     ("manage.app", "manage_list_calls_klen"): (
-        "dialects.klen dialects.klen.answers dialects.klen.calls dialects.words",
+        "dialects.klen dialects.klen.answers dialects.klen.calls dialects.transcripts dialects.words",
         _NOTHING,
     ),
-    ("manage.app", "manage_list_calls_hms"): ("dialects.hms dialects.hms.calls", _NOTHING),
+    ("manage.app", "manage_list_calls_hms"): ("dialects.hms dialects.hms.calls dialects.transcripts", _NOTHING),
     ("manage.app", "manage_control_end_call"): (
         "carriers.http carriers.twilio carriers.twilio.api carriers.twilio.events carriers.twilio.fields",
         frozenset({"urllib3"}),
@@ -299,7 +338,7 @@ def members(names: frozenset[str], packages: tuple[str, ...]) -> list[str]:
 
 def third_party(names: frozenset[str]) -> set[str]:
     """The packages that are neither ours nor Python's."""
-    ours = {"dialplane", "initiate", "manage", "status", "twiml"}
+    ours = {"dialplane", *FUNCTION_PACKAGES}
     # What stands in for a newer Python's own module is loaded or not as the Python is.
     packages = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - ours - {"typing_extensions"}
     return {package for package in packages if not package.startswith(("_sysconfigdata", "__"))}
@@ -357,6 +396,6 @@ def test_the_usual_way_loads_no_other_carrier_and_no_other_dialect(cold_starts: 
 def test_no_function_loads_another_function(cold_starts: ColdStarts, module: str) -> None:
     package = module.partition(".")[0]
 
-    found = members(cold_starts.usual(module), ("initiate", "manage", "status", "twiml"))
+    found = members(cold_starts.usual(module), FUNCTION_PACKAGES)
 
     assert found == [package, module]
