@@ -258,7 +258,8 @@ def test_the_answer_of_every_recorded_example_has_its_shape(example_world: World
 @pytest.fixture(scope="module")
 def dialing_key(world: World) -> str:
     """A key of an organization that every seed's example can call with."""
-    organization_id, key = a_caller(world, number="+15551234567", allowed_countries=frozenset({"US", "NL"}))
+    facts = {"allowed_countries": frozenset({"US", "NL"}), "model_providers": frozenset({"openai"})}
+    organization_id, key = a_caller(world, number="+15551234567", **facts)
     world.stack.provision.update_organization(organization_id, default_assistant_id=1)
     for assistant_id, public_id in ((123, HMS_EXAMPLES["reference"]["assistant_id"]), (456, "reminder")):
         an_assistant(world, organization_id, assistant_id, caller_number="+15551234567", public_id=public_id)

@@ -263,7 +263,7 @@ _HMS_CALL = closed(
     messages=array(closed(role=TEXT, content=TEXT)),
     transcript=nullable(TEXT),
     summary=nullable(TEXT),
-    analysis_result=nullable(FREE),
+    analysis_result=ANYTHING | {"description": "In the shape of the assistant's `analysis_schema`, or null"},
     recording_url=nullable(TEXT),
     room_name=nullable(TEXT),
     duration_seconds=nullable(INTEGER),
