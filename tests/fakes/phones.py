@@ -36,6 +36,13 @@ METHOD_ARN = "arn:aws:execute-api:us-east-1:123456789012:socketapi/live/$connect
 _ids = itertools.count(1)
 
 
+REDELIVERY = timedelta(seconds=60)
+
+
+class Killed(BaseException):
+    """The function is gone, between two of its requests."""
+
+
 @dataclass
 class FakeSockets:
     """Keeps what is sent to each connection; those in ``gone`` are closed. ``on_send`` runs while a frame is sent."""
@@ -67,10 +74,16 @@ class Exchange:
     waiting: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     """Operations of DynamoDB, in order."""
-    seconds_per_request: float = 0.0
+    dies_after: int | None = None
+    """After how many more requests to AWS whoever makes them is gone; None for never."""
 
     def call(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """One request to AWS."""
+        if self.dies_after is not None:
+            self.dies_after -= 1
+            if self.dies_after < 0:
+                self.dies_after = None
+                raise Killed
         if service == "dynamodb":
             self.requests.append(operation)
         if operation == "SendMessage" and params["QueueUrl"] == self.tasks_queue_url:
@@ -116,7 +129,10 @@ class Exchange:
             entry = min(due, key=lambda each: each[0])
             self.waiting.remove(entry)
             self.world.clock.moment = max(self.world.clock.moment, entry[0])
-            self.run_task(entry[1])
+            try:
+                self.run_task(entry[1])
+            except Killed:
+                self.waiting.append((self.world.clock.now() + REDELIVERY, entry[1]))
         self.world.clock.moment = until
 
     @contextmanager

@@ -11,7 +11,7 @@ import pytest
 from dialplane.domain.conversations import Source
 from dialplane.domain.language_model import LanguageModel, Message, ModelFailed, ModelRequest, ToolCall
 from dialplane.dynamodb.destinations import DestinationStore
-from tests.fakes.phones import Exchange, Phone, an_exchange
+from tests.fakes.phones import Exchange, Killed, Phone, an_exchange
 from tests.fakes.world import World
 
 SCRIPT: dict[str, Any] = {
@@ -454,9 +454,6 @@ def test_a_look_that_is_delivered_twice_asks_once(exchange: Exchange) -> None:
 
 def test_an_answer_that_died_on_its_way_is_apologized_for(exchange: Exchange) -> None:
     phone = exchange.phone(fallback_message="Sorry, technical trouble.").answer()
-
-    class Killed(BaseException):
-        """The function is gone, in the middle of a turn."""
 
     def die() -> None:
         raise Killed

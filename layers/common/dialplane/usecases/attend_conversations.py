@@ -26,7 +26,7 @@ from dialplane.domain.conversations import (
 from dialplane.domain.errors import CallNotInProgress, ControlUnsupported, DialplaneError
 from dialplane.domain.times import from_text
 from dialplane.usecases.answering import GOODBYE, Ending
-from dialplane.usecases.converse import Conversations, ConverseUseCase
+from dialplane.usecases.converse import Conversations, ConverseUseCase, asks_for_opt_out
 from dialplane.usecases.manage_dnc import DncEntry
 from dialplane.usecases.sockets import SocketGone, Sockets
 
@@ -138,8 +138,7 @@ class AttendConversationsUseCase:
                 goodbye = conversation.settings.goodbye_message or GOODBYE
                 self._end_with(conversation, Ending(EndReason.SILENCE, goodbye))
             case Due.APOLOGIZE:
-                fallback = conversation.settings.fallback_message
-                self._end_with(conversation, Ending(EndReason.MODEL_FAILED, fallback, Source.FALLBACK))
+                self._apologize(conversation)
 
     def _ask_whether_there(self, conversation: Conversation) -> None:
         change = Change(
@@ -150,6 +149,16 @@ class AttendConversationsUseCase:
         )
         if (taken := self._change(conversation, change)) is not None:
             self.converse.speak(taken, taken.settings.silence_message, Source.SILENCE)
+
+    def _apologize(self, conversation: Conversation) -> None:
+        """Whoever was to answer is gone. What the callee wished for is still done, if it was the wish that counts."""
+        if asks_for_opt_out(conversation):
+            change = Change(mark=f"last:{conversation.turn}", takes_turn=True, turn=conversation.turn)
+            if (taken := self._change(conversation, change)) is not None:
+                self.converse.opt_out(taken)
+            return
+        fallback = conversation.settings.fallback_message
+        self._end_with(conversation, Ending(EndReason.MODEL_FAILED, fallback, Source.FALLBACK))
 
     def _end_with(self, conversation: Conversation, ending: Ending) -> None:
         """Say the last words, unless somebody has said something meanwhile."""
@@ -271,11 +280,9 @@ class AttendConversationsUseCase:
     def _command(self, conversation: Conversation, task: Mapping[str, Any]) -> None:
         """A command of the customer's: carried out once, whatever becomes of the note about it."""
         was_carried_out = f"command:{task['command_id']}" in conversation.marks
-        if was_carried_out or (conversation.is_open and not conversation.is_ending):
-            result = "applied" if was_carried_out or self._carry_out(conversation, task) else CallNotInProgress.code
-        else:
-            result = CallNotInProgress.code
-        self.finish_command(task, result)
+        is_over = not conversation.is_open or conversation.is_ending or self._open_call(conversation) is None
+        is_done = was_carried_out or (not is_over and self._carry_out(conversation, task))
+        self.finish_command(task, "applied" if is_done else CallNotInProgress.code)
 
     def _carry_out(self, conversation: Conversation, task: Mapping[str, Any]) -> bool:
         """False when the call was over before the command could be carried out."""

@@ -386,6 +386,19 @@ class ConverseUseCase:
         )
 
 
+def asks_for_opt_out(conversation: Conversation) -> bool:
+    """Whether the callee has asked not to be called, and nothing was said to it yet."""
+    if conversation.opted_out_at is not None:
+        return False
+    settings = conversation.settings
+    return any(
+        is_opt_out(entry.text, settings.language)
+        if entry.kind is EntryKind.CALLEE
+        else entry.kind is EntryKind.DIGITS and entry.text == settings.opt_out_digit
+        for entry in conversation.entries
+    )
+
+
 def _greeting(conversation: Conversation, at: datetime) -> tuple[Entry, ...]:
     """What is said first: the disclosure, which the carrier speaks by itself, then the first message."""
     settings = conversation.settings
