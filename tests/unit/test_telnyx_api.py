@@ -38,6 +38,14 @@ RELAY = Instructions(
     language="en-US",
     parameters={"call_id": CALL_ID, "agenda": "ä"},
 )
+CONVERSATION = replace(
+    RELAY,
+    engine="conversation",
+    url="wss://talks.example.test/live?call=a.telnyx.b.c.d",
+    parameters={},
+    is_welcome_interruptible=False,
+    stt_config={"provider": "deepgram", "model": "nova-3", "hints": ["Okonkwo"]},
+)
 STREAM = Instructions(
     engine="stream", welcome_message="Hello", url="wss://media.test/", parameters={"call_id": CALL_ID}
 )
@@ -115,6 +123,17 @@ RELAY_FIELDS = {
     "language": "en-US",
     "custom_parameters": {"call_id": CALL_ID, "agenda": "ä"},
 }
+CONVERSATION_FIELDS = {
+    "url": "wss://talks.example.test/live?call=a.telnyx.b.c.d",
+    "greeting": "Hello",
+    "voice": "AWS.Polly.Joanna",
+    "language": "en-US",
+    "dtmf_detection": True,
+    "interruptible": "any",
+    "interruptible_greeting": "none",
+    "transcription_engine": "Deepgram",
+    "transcription_engine_config": {"transcription_model": "deepgram/nova-3", "keyterms": ["Okonkwo"]},
+}
 STREAM_FIELDS = {
     "stream_url": "wss://media.test/",
     "stream_track": "inbound_track",
@@ -128,6 +147,7 @@ STREAM_FIELDS = {
         ({}, Route(), {}),
         ({"machine_detection": True}, Route(), {"answering_machine_detection": "detect"}),
         ({"instructions": RELAY}, Route(), {"conversation_relay_config": RELAY_FIELDS}),
+        ({"instructions": CONVERSATION}, Route(), {"conversation_relay_config": CONVERSATION_FIELDS}),
         ({"instructions": STREAM}, Route(), STREAM_FIELDS),
         (
             {},
@@ -330,6 +350,7 @@ def test_an_engine_without_words_is_an_error_before_anything_is_sent(api: Telnyx
     for instructions in (
         Instructions(engine="agent", welcome_message=""),
         Instructions(engine="relay", welcome_message=""),
+        Instructions(engine="conversation", welcome_message=""),
     ):
         with pytest.raises(ValueError, match=instructions.engine):
             api.create_call(replace(DIAL, instructions=instructions))
