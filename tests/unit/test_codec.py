@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -25,9 +25,14 @@ NOW = datetime(2026, 11, 20, 15, 0, 0, 123_000, tzinfo=UTC)
 ENTITIES: list[Any] = [
     Organization("org_1", "Example"),
     Organization("org_1", "Example", allowed_countries=frozenset({"US", "GB"}), is_active=False),
+    Organization("org_1", "Silent", discloses=False, opt_out_digit=None, model_providers=frozenset({"openai"})),
+    Organization("org_1", "Nowhere", allowed_countries=frozenset()),
     Organization("org_1", "\u00e9\U0001f600", allowed_number_types=frozenset({"premium_rate"})),
     ApiKey("k", "org_1", "Key", "0" * 64, frozenset({"a", "b"}), expires_at=NOW),
     Assistant(1, "org_1", "A", "Hello."),
+    Assistant(
+        3, "org_1", "A", "Hi", end_phrases=("goodbye", "tot ziens"), analysis_schema={"type": "object", "x": 0.5}
+    ),
     Assistant(2**63 - 1, "org_1", "A", "", engine="relay", engine_url="wss://x", machine_detection=True),
     CallerNumber("+15551234567", "org_1", "twilio", "acct_1", assistant_id=1),
     CarrierAccount("acct_1", "org_1", "twilio", "Main", NOW),
@@ -59,9 +64,11 @@ def test_an_entity_survives_its_item(entity: Any) -> None:
 
 
 @pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: type(entity).__name__)
-def test_none_and_empty_sets_are_stored_by_absence(entity: Any) -> None:
-    assert all("NULL" not in value for value in encode_fields(entity).values())
-    assert all(value != {"SS": []} for value in encode_fields(entity).values())
+def test_none_and_empty_sets_are_stored_by_absence_where_that_is_what_absence_means(entity: Any) -> None:
+    item = encode_fields(entity)
+    assert all(value != {"SS": []} for value in item.values())
+    defaults = {each.name: each.default for each in fields(entity)}
+    assert all(defaults[name] not in (MISSING, None, frozenset()) for name, value in item.items() if "NULL" in value)
 
 
 @pytest.mark.parametrize(

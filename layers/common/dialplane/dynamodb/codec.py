@@ -1,8 +1,8 @@
 """Entities to DynamoDB items and back.
 
-A dataclass is stored under its own field names; None is stored by absence, a field of ``Mapping[str, Any]`` as JSON
-text, because it may hold what DynamoDB has no exact value for. boto3's serializer would do, but importing it costs more
-than everything else that a function loads.
+A dataclass is stored under its own field names; None is stored by absence (as NULL where absence means something
+else), a field of ``Mapping[str, Any]`` as JSON text, because it may hold what DynamoDB has no exact value for. boto3's
+serializer would do, but importing it costs more than everything else that a function loads.
 """
 
 from __future__ import annotations
@@ -47,14 +47,17 @@ def encode(value: Any) -> AttributeValue:  # noqa: PLR0911 - one return for each
 
 
 def encode_fields(entity: Any) -> dict[str, AttributeValue]:
-    """All fields of a dataclass but those that are None or an empty set."""
+    """All fields of a dataclass but those that are None or an empty set, unless their default is something else."""
     hints = _hints(type(entity))  # type: ignore[arg-type] # every class is hashable
-    values = {name: getattr(entity, name) for name in hints}
-    return {
-        name: encode(_json(value) if hints[name] == _JSON else value)
-        for name, value in values.items()
-        if value is not None and value != frozenset()
-    }
+    emptied = _with_a_default(type(entity))  # type: ignore[arg-type]
+    fields: dict[str, AttributeValue] = {}
+    for name, hint in hints.items():
+        value = getattr(entity, name)
+        if value is not None and value != frozenset():
+            fields[name] = encode(_json(value) if hint == _JSON else value)
+        elif name in emptied:
+            fields[name] = {"NULL": True}
+    return fields
 
 
 _JSON = Mapping[str, Any]
@@ -65,9 +68,11 @@ def _json(value: Mapping[str, Any]) -> str:
 
 
 def plain(value: AttributeValue) -> Any:
-    """An attribute value as text, int, bool, set, list or dict."""
+    """An attribute value as text, int, bool, set, list, dict or None."""
     ((kind, content),) = value.items()
     match kind:
+        case "NULL":
+            return None
         case "N":
             return int(content)
         case "SS":
@@ -93,13 +98,25 @@ def _hints(entity_type: type) -> dict[str, Any]:
     return {name: _unwrap(hint) for name, hint in typing.get_type_hints(entity_type).items()}
 
 
+@cache
+def _with_a_default(entity_type: type) -> frozenset[str]:
+    """The fields that are something when nothing is said about them: for them nothing has to be said."""
+    return frozenset(
+        field.name
+        for field in dataclasses.fields(entity_type)
+        if field.default is not dataclasses.MISSING and field.default is not None and field.default != frozenset()
+    )
+
+
 def _unwrap(hint: Any) -> Any:
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         (hint,) = (option for option in typing.get_args(hint) if option is not types.NoneType)
     return hint
 
 
-def _typed(hint: Any, value: Any) -> Any:
+def _typed(hint: Any, value: Any) -> Any:  # noqa: PLR0911 - one return for each type
+    if value is None:
+        return frozenset() if typing.get_origin(hint) is frozenset else None
     if hint == _JSON:
         return json.loads(value)
     if hint is datetime:
