@@ -61,7 +61,7 @@ def _client(endpoint: str, **environ: str) -> HttpAwsClient:
 
 def test_the_roots_are_those_that_amazon_publishes() -> None:
     certificates = re.findall(
-        "-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", _AMAZON_ROOTS.read_text(), re.S
+        "-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", Path(_AMAZON_ROOTS).read_text(), re.S
     )
     found = {hashlib.sha256(ssl.PEM_cert_to_DER_cert(each)).hexdigest() for each in certificates}
     assert found == PUBLISHED_SHA256

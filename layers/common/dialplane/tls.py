@@ -5,11 +5,12 @@ Certificates and host names are always verified; the two contexts differ only in
 
 from __future__ import annotations
 
+import os
 import ssl
 from functools import cache
-from pathlib import Path
 
-_AMAZON_ROOTS = Path(__file__).with_name("aws") / "amazon_roots.pem"
+# Not with pathlib, which nothing else loads here and which takes longer to load than the roots take to read.
+_AMAZON_ROOTS = os.path.join(os.path.dirname(__file__), "aws", "amazon_roots.pem")
 
 
 @cache
@@ -21,4 +22,4 @@ def default_context(cafile: str | None = None) -> ssl.SSLContext:
 @cache
 def amazon_context() -> ssl.SSLContext:
     """Believes the five roots of AWS's endpoints only: about 20 ms less than reading all of the system's."""
-    return ssl.create_default_context(cafile=str(_AMAZON_ROOTS))
+    return ssl.create_default_context(cafile=_AMAZON_ROOTS)

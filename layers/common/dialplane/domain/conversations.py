@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Literal
 
 from dialplane.domain.conversation_settings import ConversationSettings, EndReason
@@ -270,7 +271,13 @@ def silence_begins(conversation: Conversation) -> datetime:
 def ends_call(text: str, phrases: Sequence[str]) -> bool:
     """Whether what the callee said is one of the phrases that end the call: the phrase in whole words, in any case."""
     heard = f" {_words(text)} "
-    return any(words and f" {words} " in heard for words in map(_words, phrases))
+    return any(words and f" {words} " in heard for words in map(_phrase, phrases))
+
+
+@lru_cache(maxsize=1024)
+def _phrase(text: str) -> str:
+    """The words of a phrase, which are asked for at every turn; those of callees are not kept."""
+    return _words(text)
 
 
 def _words(text: str) -> str:

@@ -11,12 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dialplane.aws.client import AwsClient, AwsError
-from dialplane.domain.calls import Call
 from dialplane.domain.conversation_settings import ConversationSettings, EndReason
 from dialplane.domain.conversations import Change, Conversation, Entry, EntryKind, Source
 from dialplane.domain.times import from_text, to_text
 from dialplane.dynamodb.answers import TERMINAL_STATUSES
-from dialplane.dynamodb.codec import decode, encode, plain
+from dialplane.dynamodb.codec import Item, encode, plain
 from dialplane.dynamodb.tables import CONVERSATION, Tables, call_key
 
 _TIMES = frozenset(field.name for field in fields(Conversation) if field.name.endswith("_at")) - {"expires_at"} | {
@@ -24,6 +23,8 @@ _TIMES = frozenset(field.name for field in fields(Conversation) if field.name.en
 }
 # Kept by other names: as JSON texts, which are read and written in one go.
 _ENTRIES, _SETTINGS = "entries", "settings_json"
+_NAMES = {"carrier_call_id": "session_call_id"}
+"""Fields that are kept by another name: by its own, this one would put conversations into the index of calls by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +50,17 @@ class ConversationStore:
         or has no conversation.
         """
         call = self._use_token(organization_id, call_id, carrier_account_id, token)
-        if call is None or call.conversation_json is None:
+        if call is None or "conversation_json" not in call:
             return None
         first = {
             "organization_id": encode(organization_id),
             "call_id": encode(call_id),
-            _SETTINGS: encode(call.conversation_json),
+            _SETTINGS: call["conversation_json"],
             "started_at": encode(at),
-            "carrier": encode(call.carrier),
+            "carrier": call["carrier"],
             "carrier_account_id": encode(carrier_account_id),
-            "destination": encode(call.destination),
-            "caller_number": encode(call.caller_number),
+            "destination": call["destination"],
+            "caller_number": call["caller_number"],
             "turn": encode(0),
             _ENTRIES: encode([]),
         }
@@ -93,7 +94,7 @@ class ConversationStore:
         sets, removes, values, names = ["entries = list_append(entries, :entries)"], [], {}, {}
         values[":entries"] = {"L": [encode(_entry_text(entry)) for entry in change.entries]}
         for name, value in change.values.items():
-            names[f"#{name}"] = name
+            names[f"#{name}"] = _NAMES.get(name, name)
             if value is None:
                 removes.append(f"#{name}")
             else:
@@ -210,7 +211,8 @@ class ConversationStore:
             if error.code != "ConditionalCheckFailedException":
                 raise
 
-    def _use_token(self, organization_id: str, call_id: str, carrier_account_id: str, token: str) -> Call | None:
+    def _use_token(self, organization_id: str, call_id: str, carrier_account_id: str, token: str) -> Item | None:
+        """The call's attributes as they are stored: most of them nobody needs while a callee waits for a greeting."""
         try:
             reply = self.client.call(
                 "dynamodb",
@@ -236,7 +238,8 @@ class ConversationStore:
                 raise
             # A first try may have used it up whose answer was lost; then the carrier is refused and asks again.
             return None
-        return decode(Call, reply["Attributes"])
+        attributes: Item = reply["Attributes"]
+        return attributes
 
     def _read(self, organization_id: str, call_id: str, projection: str | None = None) -> dict[str, Any] | None:
         request: dict[str, Any] = {
@@ -281,19 +284,23 @@ def _to_conversation(item: dict[str, Any]) -> Conversation | None:
     """An item again; None for one whose words were erased."""
     if _SETTINGS not in item:
         return None
-    values = {name: plain(item[name]) for name in _PLAIN if name in item}
+    values = {name: plain(item[stored]) for name, stored in _PLAIN.items() if stored in item}
     for name in _TIMES & values.keys():
         values[name] = from_text(values[name])
     if "end_reason" in values:
         values["end_reason"] = EndReason(values["end_reason"])
     return Conversation(
         settings=ConversationSettings.from_json(item[_SETTINGS]["S"]),
-        entries=tuple(_entry(entry["S"]) for entry in item[_ENTRIES]["L"]),
+        entries=_entries([entry["S"] for entry in item[_ENTRIES]["L"]]),
         **values,
     )
 
 
-_PLAIN = tuple(field.name for field in fields(Conversation) if field.name not in ("settings", "entries"))
+_PLAIN = {
+    field.name: _NAMES.get(field.name, field.name)
+    for field in fields(Conversation)
+    if field.name not in ("settings", "entries")
+}
 
 
 def _entry_text(entry: Entry) -> str:
@@ -311,8 +318,12 @@ def _entry_text(entry: Entry) -> str:
     return json.dumps(given, ensure_ascii=False, separators=(",", ":"))
 
 
-def _entry(text: str) -> Entry:
-    values = json.loads(text)
+def _entries(texts: list[str]) -> tuple[Entry, ...]:
+    # All at once: a late turn has hundreds, and most of the time of reading one is the call that reads it.
+    return tuple(map(_entry, json.loads(f"[{','.join(texts)}]")))
+
+
+def _entry(values: dict[str, Any]) -> Entry:
     source = values.pop("source", None)
     return Entry(
         EntryKind(values.pop("kind")),
