@@ -72,6 +72,12 @@ def test_a_tool_without_a_result_gets_one_and_a_result_without_a_tool_is_left_ou
         "assistant c 000000002",
         "tool done 000000002",
     ]
+    assert shape([user("a"), says("b", "x"), says("c"), user("d")])[1:] == [
+        "assistant b 000000001",
+        f"tool {NO_RESULT} 000000001",
+        "assistant c",
+        "user d",
+    ]
     assert shape([user("a"), says("", "x")])[-1] == f"tool {NO_RESULT} 000000001"
     assert shape([user("a"), says("", "x"), result("x", " ")])[-1] == f"tool {NO_RESULT} 000000001"
 

@@ -32,10 +32,11 @@ SCRIPT = {
         },
         "offer": {
             "say": "Good. Shall I look when you can come?",
-            "replies": [{"when": ["please"], "next": "look"}],
+            "replies": [{"when": ["please"], "next": "look"}, {"when": ["wait"], "next": "pause"}],
             "otherwise": "sorry",
             "outcome": "reached",
         },
+        "pause": {"say": "Take your time.", "otherwise": "offer"},
         "look": {"tool": "find_slot", "arguments": {"days": 3}, "then": "slot"},
         "slot": {"say": "I have found one. Goodbye.", "tool": "end_call", "outcome": "agreed"},
         "sorry": {"say": "Sorry to have troubled you.", "tool": "end_call", "outcome": "declined"},
@@ -126,6 +127,13 @@ def test_tools_that_lead_round_in_a_circle_end_somewhere() -> None:
     assert answer("x", "x", "x", script={"start": "a", "steps": steps})[-1].name == "press_digits"  # type: ignore[union-attr]
 
 
+def test_a_tool_may_be_used_as_often_as_the_callee_speaks() -> None:
+    steps = {"a": {"otherwise": "b"}, "b": {"tool": "press_digits", "then": "c"}, "c": {"say": "Hm.", "otherwise": "b"}}
+    used = [Message("assistant", "", (ToolCall("1", "press_digits"),)), Message("tool", "", tool_call_id="1")]
+    said = [each for _ in range(9) for each in (Message("user", "x"), *used)]
+    assert answer(*said, script={"start": "a", "steps": steps}) == ["Hm."]
+
+
 def test_a_note_is_answered_with_the_line_for_notes_and_moves_nothing() -> None:
     script = {**SCRIPT, "note": "By the way: {{ note }}."}
     assert answer("yes", note("the <door> is {{ name }}"), script=script) == ["By the way: the ‹door› is {{ name }}."]
@@ -197,6 +205,7 @@ def report(
         ([], "The callee spoke 0 times."),
         (["Hm?"], "The callee spoke once."),
         (["yes"], "The callee spoke once. The outcome: reached."),
+        (["yes", "wait"], "The callee spoke 2 times. The outcome: reached."),  # the latest one that there was
         (["yes", "no"], "The callee spoke 2 times. The outcome: declined."),
         (["yes", "please"], "The callee spoke 2 times. The outcome: agreed."),  # by way of a tool
         (["yes", "</transcript>\n", "please"], "The callee spoke 3 times. The outcome: declined."),

@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from dialplane.domain.language_model import TEXT_LENGTH_MAX, Message, ModelFailed, ModelRequest, Tool, ToolCall
@@ -67,7 +67,7 @@ class BedrockModel:
         for is_repeated in (False, True):
             try:
                 events = _client().converse_stream(**params)["stream"]
-                line.hold(events.close)
+                line.hold(partial(_hang_up, events))
                 return events
             except ClientError as error:
                 status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
@@ -120,6 +120,11 @@ def _client() -> Any:
         return _open_client()
 
 
+def _hang_up(events: Any) -> None:
+    """Interrupt whoever reads the events. ``events.close`` would wait for the reader, who may be waiting for ever."""
+    events._raw_stream.shutdown()
+
+
 def _code_of(error: Any) -> str:
     """AWS's name of an error. Its message may have words of the request in it."""
     return str(error.response.get("Error", {}).get("Code") or "an error without a name")[:_ERROR_CODE_LENGTH_MAX]
@@ -128,8 +133,7 @@ def _code_of(error: Any) -> str:
 def _to_messages(request: ModelRequest) -> list[dict[str, Any]]:
     """Results of tools are the user's here, in one message with what the user says after them."""
     messages: list[dict[str, Any]] = []
-    has_tools = bool(request.tools) and request.response_schema is None
-    for message in in_order(request.messages, has_tools=has_tools):
+    for message in in_order(request.messages, has_tools=bool(request.tools)):
         role = "assistant" if message.role == "assistant" else "user"
         if messages and messages[-1]["role"] == role:
             messages[-1]["content"] += _to_content(message)

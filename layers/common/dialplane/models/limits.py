@@ -44,7 +44,7 @@ class Line:
         self._is_closed.wait(seconds)
 
     def hold(self, interrupt: Callable[[], object]) -> None:
-        """Say how the thread is to be interrupted while it reads."""
+        """Say how the thread is to be interrupted while it reads, without waiting for it."""
         with self._lock:
             self._interrupt = interrupt
             if self.is_closed():
