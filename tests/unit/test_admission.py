@@ -474,6 +474,25 @@ def test_the_gates_of_a_conversation(changes: dict[str, Any], code: str | None, 
     assert outcome(a_command(**ADA), facts_with(assistant=replace(TALKER, **changes))) == (code, not_passed)
 
 
+@pytest.mark.parametrize("number", ["+442079460000", "+19002345678"])  # another country; a premium number
+@pytest.mark.parametrize("where", ["transfer_number", "tool"])
+def test_an_assistant_transfers_only_to_whom_its_organization_may_call(number: str, where: str) -> None:
+    def assistant(to: str) -> Assistant:
+        tools = {"llm_config": {"tools": [{"type": "transfer", "destinations": [to]}]}}
+        changes: dict[str, Any] = tools if where == "tool" else {"transfer_number": to}
+        return replace(TALKER, **changes)
+
+    refused = outcome(a_command(**ADA), facts_with(assistant=assistant(number)))
+    assert refused == ("destination_not_allowed", ["configuration failed"])
+    assert outcome(a_command(**ADA), facts_with(assistant=assistant("+15550100300"))) == (None, [])
+
+
+@pytest.mark.parametrize("tools", [5, [5], [{"type": "transfer", "destinations": 5}]], ids=str)
+def test_tools_that_are_none_are_refused_and_break_nothing(tools: Any) -> None:
+    facts = facts_with(assistant=replace(TALKER, llm_config={"tools": tools}, transfer_number="+15550100300"))
+    assert outcome(a_command(**ADA), facts) == ("invalid_configuration", ["configuration failed"])
+
+
 def test_a_carrier_without_words_for_conversations_refuses_them() -> None:
     facts = facts_with(assistant=TALKER, caller_number=replace(NUMBER, carrier="vonage"))
     assert outcome(a_command(**ADA), facts) == ("engine_unsupported", ["configuration failed"])

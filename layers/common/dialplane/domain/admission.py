@@ -25,7 +25,7 @@ from dialplane.domain.accounts import (
 )
 from dialplane.domain.assistants import check_assistant, with_changes
 from dialplane.domain.calls import DIAL_WINDOW, QUEUE_WINDOW, Call
-from dialplane.domain.conversation_planning import check_conversation, names_model, settings_of
+from dialplane.domain.conversation_planning import check_conversation, names_model, settings_of, transfer_numbers
 from dialplane.domain.conversation_settings import ConversationSettings
 from dialplane.domain.errors import (
     ActiveCallsLimitReached,
@@ -279,6 +279,9 @@ def _check_configuration(command: InitiateCall, facts: Facts, organization: Orga
         )
     if assistant.engine == "conversation":
         check_conversation(assistant, organization)
+        # Whoever configures an assistant can have it dial: its organization's rules for calls hold there, too.
+        for transfer in transfer_numbers(assistant):
+            check_destination(transfer, organization, what="transfer destination")
     if number is None:
         return plan
     engines = facts.engines.get(number.carrier, ())
@@ -353,12 +356,12 @@ def _check_destination(command: InitiateCall, facts: Facts, organization: Organi
     return plan
 
 
-def check_destination(destination: PhoneNumber, organization: Organization) -> None:
+def check_destination(destination: PhoneNumber, organization: Organization, *, what: str = "destination") -> None:
     """Raise DestinationNotAllowed unless the organization calls this country and this kind of number."""
     if destination.region not in organization.allowed_countries:
         allowed = ", ".join(sorted(organization.allowed_countries)) or "none"
         raise DestinationNotAllowed(
-            f"The destination belongs to {destination.region}; your organization may call: {allowed}. "
+            f"The {what} belongs to {destination.region}; your organization may call: {allowed}. "
             "Ask the operator to allow the country.",
             country=destination.region,
         )
@@ -366,7 +369,7 @@ def check_destination(destination: PhoneNumber, organization: Organization) -> N
     kind = destination.number_type
     if destination.is_valid and kind in REFUSED_NUMBER_TYPES - organization.allowed_number_types:
         raise DestinationNotAllowed(
-            f"The destination is a {kind} number, which your organization may not call. "
+            f"The {what} is a {kind} number, which your organization may not call. "
             "Ask the operator to allow this kind of number.",
             number_type=kind,
         )

@@ -10,9 +10,11 @@ from typing import Any
 
 from dialplane.domain.accounts import Assistant, Organization
 from dialplane.domain.assistants import is_realtime
+from dialplane.domain.builtin_tools import transfer_destinations
 from dialplane.domain.conversation_settings import DISCLOSURE, RECORDING_DISCLOSURE, ConversationSettings
 from dialplane.domain.errors import ConfigurationInvalid
 from dialplane.domain.language_model import PROVIDERS, PROVIDERS_WITH_KEY
+from dialplane.domain.phone_numbers import PhoneNumber
 from dialplane.domain.templates import PROMPT_LENGTH_MAX, Variables, render, render_references
 
 # Said as the assistant has them; where it has none the settings have the platform's own words, or nothing is said.
@@ -52,6 +54,12 @@ def check_conversation(assistant: Assistant, organization: Organization) -> None
             "choose another provider.",
             param="llm_config",
         )
+
+
+def transfer_numbers(assistant: Assistant) -> list[PhoneNumber]:
+    """Whom the callee may be connected with when the conversation says so. Raises PhoneNumberInvalid."""
+    kept = ConversationSettings("", llm=assistant.llm_config or {}, transfer_number=assistant.transfer_number)
+    return [PhoneNumber.parse(number, field="transfer_number") for number in transfer_destinations(kept)]
 
 
 def settings_of(
