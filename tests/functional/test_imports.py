@@ -145,9 +145,9 @@ CONVERSATION_MODULES = """
     dialplane.aws.transport
     dialplane.carriers dialplane.carriers.contract dialplane.carriers.registry
     dialplane.carriers.twilio dialplane.carriers.twilio.fields dialplane.carriers.twilio.webhooks
-    dialplane.domain dialplane.domain.analysis dialplane.domain.builtin_tools dialplane.domain.calls
+    dialplane.domain dialplane.domain.builtin_tools dialplane.domain.calls
     dialplane.domain.conversation_settings dialplane.domain.conversations dialplane.domain.errors dialplane.domain.ids
-    dialplane.domain.instructions dialplane.domain.json_schema dialplane.domain.language_model dialplane.domain.money
+    dialplane.domain.instructions dialplane.domain.language_model dialplane.domain.money
     dialplane.domain.opt_out dialplane.domain.opt_out_words dialplane.domain.prompting dialplane.domain.statuses
     dialplane.domain.templates dialplane.domain.times
     dialplane.dynamodb dialplane.dynamodb.answers dialplane.dynamodb.codec dialplane.dynamodb.conversations

@@ -18,10 +18,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dialplane.domain.analysis import spoken_in
 from dialplane.domain.conversations import ends_call
 from dialplane.domain.errors import DialplaneError
-from dialplane.domain.json_schema import problem_with
 from dialplane.domain.language_model import ModelFailed, ModelRequest, ToolCall
 from dialplane.domain.prompting import is_note
 from dialplane.domain.templates import render
@@ -100,6 +98,8 @@ class ScriptedModel:
         return [*said, ToolCall(f"step_{walk.moves}", tool, walk.step.get("arguments") or {})]
 
     def _facts(self, request: ModelRequest) -> Mapping[str, Any]:
+        from dialplane.domain.analysis import spoken_in  # noqa: PLC0415 - no callee waits for an analysis
+
         walk = _Walk(self._script)
         heard = [text for speaker, text in spoken_in(request) if speaker == "callee"]
         for text in heard:
@@ -158,6 +158,8 @@ def _filled(schema: Mapping[str, Any], name: str, facts: Mapping[str, Any]) -> A
     It tells ``summary``, ``outcome`` and ``turns`` under these names, the outcome where an enum has it, and yes where
     a boolean is named like it. Everything else is null where it may be, and otherwise empty, zero or no.
     """
+    from dialplane.domain.json_schema import problem_with  # noqa: PLC0415 - no callee waits for an analysis
+
     if facts.get(name) is not None and problem_with(facts[name], schema, name=name) is None:
         return facts[name]
     if "const" in schema:
