@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +27,7 @@ from dialplane.domain.llm_config import (
     TOOLS_MAX,
     check_llm_config,
 )
+from dialplane.models.registry import _COMPATIBLE, _DEFAULT_BEDROCK_MODEL
 
 FUNCTION = {"name": "find_slot", "description": "Find a time.", "parameters": {"type": "object", "properties": {}}}
 TOOL = {"type": "function", "function": FUNCTION, "server": {"url": "https://tools.example.com/slots"}}
@@ -248,3 +252,20 @@ _JSON = st.recursive(
 def test_anything_ends_in_a_yes_or_in_a_refusal(llm: dict[str, Any]) -> None:
     with contextlib.suppress(ConfigurationInvalid):
         check_llm_config(llm)
+
+
+def test_the_examples_of_the_document_are_configurations() -> None:
+    document = Path(__file__).parents[2] / "docs/language-models.md"
+    examples = re.findall(r"```json\n(.*?)```", document.read_text(), re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        check_llm_config(json.loads(example))
+
+
+def test_the_document_names_every_provider_and_its_model() -> None:
+    text = (Path(__file__).parents[2] / "docs/language-models.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)`[^|]*\|[^|]*\|[^|]*\|([^|]*)\|$", text, re.MULTILINE))
+    del rows["provider"]
+    assert set(rows) == PROVIDERS
+    defaults = {"bedrock": _DEFAULT_BEDROCK_MODEL, **{name: each.default_model for name, each in _COMPATIBLE.items()}}
+    assert {name: cell.strip(" `") for name, cell in rows.items() if cell.strip()} == defaults
