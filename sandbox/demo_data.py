@@ -12,11 +12,11 @@ from typing import Any
 from cli.stack import Stack
 from dialplane.aws.client import AwsClient
 from dialplane.domain.accounts import Assistant, CarrierAccount, Organization
+from dialplane.domain.dnc import DncEntry
 from dialplane.domain.ids import new_id
 from dialplane.dynamodb.destinations import DestinationStore
 from dialplane.runtime import clock
 from dialplane.runtime.organization_secrets import MODEL_OPENAI, OrganizationSecrets
-from dialplane.usecases.manage_dnc import DncEntry
 from sandbox.models import API_KEY_PREFIX, BASE_PATH
 
 MICROS = 1_000_000

@@ -29,6 +29,7 @@ from dialplane.domain.accounts import (
 from dialplane.domain.calls import Call
 from dialplane.domain.conversation_settings import ConversationSettings
 from dialplane.domain.conversations import Change, Entry, EntryKind, Source
+from dialplane.domain.dnc import DncEntry
 from dialplane.domain.instructions import Instructions
 from dialplane.domain.sessions import Session
 from dialplane.domain.statuses import CallStatus, DialOutcome, EndedReason
@@ -41,7 +42,6 @@ from dialplane.dynamodb.destinations import DestinationStore
 from dialplane.dynamodb.sessions import SessionStore
 from dialplane.dynamodb.tables import HOLD_PREFIX, LEDGER_PREFIX, Key, Tables, wallet_key
 from dialplane.runtime.carrier_accounts import CarrierSecrets
-from dialplane.usecases.manage_dnc import DncEntry
 from dialplane.usecases.provision import ALL_SCOPES
 from sandbox.carriers.elevenlabs.secrets import make_secret as make_elevenlabs_secret
 from sandbox.carriers.telnyx.keys import fixed_signing_keys

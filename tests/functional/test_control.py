@@ -12,13 +12,13 @@ import pytest
 
 from dialplane.domain.accounts import CarrierAccount
 from dialplane.domain.calls import Call
+from dialplane.domain.dnc import DncEntry
 from dialplane.domain.errors import CallNotInProgress, CarrierUnavailable, ControlUnsupported
 from dialplane.domain.ids import new_id
 from dialplane.domain.statuses import CallStatus
 from dialplane.dynamodb.calls import call_item
 from dialplane.dynamodb.destinations import DestinationStore
 from dialplane.usecases.control_call import CARRIER_TIMEOUT
-from dialplane.usecases.manage_dnc import DncEntry
 from functions.manage import app as manage_app
 from tests.fakes import event_world
 from tests.fakes.world import Reply, World

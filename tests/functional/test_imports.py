@@ -145,8 +145,8 @@ CONVERSATION_MODULES = """
     dialplane.aws.transport
     dialplane.carriers dialplane.carriers.contract dialplane.carriers.registry
     dialplane.carriers.twilio dialplane.carriers.twilio.fields dialplane.carriers.twilio.webhooks
-    dialplane.domain dialplane.domain.builtin_tools dialplane.domain.calls
-    dialplane.domain.conversation_settings dialplane.domain.conversations dialplane.domain.errors dialplane.domain.ids
+    dialplane.domain dialplane.domain.builtin_tools dialplane.domain.conversation_settings
+    dialplane.domain.conversations dialplane.domain.dnc dialplane.domain.errors dialplane.domain.ids
     dialplane.domain.instructions dialplane.domain.language_model dialplane.domain.money
     dialplane.domain.opt_out dialplane.domain.opt_out_words dialplane.domain.prompting dialplane.domain.statuses
     dialplane.domain.templates dialplane.domain.times
@@ -157,7 +157,7 @@ CONVERSATION_MODULES = """
     dialplane.runtime.conversation_tasks dialplane.runtime.conversing dialplane.runtime.observability
     dialplane.runtime.organization_secrets dialplane.runtime.secrets dialplane.runtime.settings
     dialplane.tls
-    dialplane.usecases dialplane.usecases.answering dialplane.usecases.converse dialplane.usecases.manage_dnc
+    dialplane.usecases dialplane.usecases.answering dialplane.usecases.converse
     dialplane.usecases.serve_instructions dialplane.usecases.sockets dialplane.usecases.speech
     twilio twilio.request_validator
 """

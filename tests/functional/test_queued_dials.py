@@ -12,10 +12,10 @@ import pytest
 from dialplane.aws.client import AwsError
 from dialplane.domain.calls import DIAL_WINDOW, QUEUE_WINDOW, Call
 from dialplane.domain.carrier import Rejected, Unknown
+from dialplane.domain.dnc import DncEntry
 from dialplane.domain.errors import CarrierUnavailable
 from dialplane.domain.statuses import CallStatus, DialOutcome
 from dialplane.runtime import dialing
-from dialplane.usecases.manage_dnc import DncEntry
 from functions.initiate import dial
 from tests.fakes.moto_dynamodb import Crash, FaultInjector
 from tests.fakes.world import World

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialplane.domain.accounts import ApiKey, Assistant, CallerNumber, CarrierAccount, Organization
+from dialplane.domain.dnc import DncEntry
 from dialplane.domain.idempotency import IdempotencyRecord
 from dialplane.domain.instructions import Instructions
 from dialplane.domain.statuses import CallStatus, DialOutcome, EndedReason, Verdict
@@ -18,7 +19,6 @@ from dialplane.domain.times import from_text, to_text
 from dialplane.domain.wallets import Hold, LedgerEntry, LedgerEntryKind, Wallet
 from dialplane.dynamodb.codec import decode, encode, encode_fields, plain
 from dialplane.usecases.apply_carrier_event import RecordedEvent
-from dialplane.usecases.manage_dnc import DncEntry
 from tests.unit.test_calls import a_call
 
 NOW = datetime(2026, 11, 20, 15, 0, 0, 123_000, tzinfo=UTC)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dialplane.domain.dnc import DncEntry
 from dialplane.domain.statuses import CallStatus, EndedReason
 from dialplane.domain.wallets import Difference, LedgerEntry, LedgerEntryKind, Wallet
 from dialplane.runtime.documents import (
@@ -20,7 +21,6 @@ from dialplane.runtime.documents import (
     wallet_document,
 )
 from dialplane.usecases.browse_calls import TimelineEntry
-from dialplane.usecases.manage_dnc import DncEntry
 from dialplane.usecases.manage_wallet import Reconciliation
 from tests.unit.test_calls import a_call
 

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from dialplane.aws.client import AwsClient, AwsError
+from dialplane.domain.dnc import DncEntry
 from dialplane.domain.times import from_text
 from dialplane.dynamodb.codec import decode, encode, encode_fields, plain
 from dialplane.dynamodb.tables import Tables, destination_key, platform_destination_key
-from dialplane.usecases.manage_dnc import DncEntry
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from dialplane.domain.wallets import LedgerEntry, Wallet
 
 if TYPE_CHECKING:  # who places calls loads this module, and must not load what only management needs
     from dialplane.domain.conversations import Conversation, Utterance
+    from dialplane.domain.dnc import DncEntry
     from dialplane.usecases.browse_calls import TimelineEntry
-    from dialplane.usecases.manage_dnc import DncEntry
     from dialplane.usecases.manage_wallet import Reconciliation
 
 

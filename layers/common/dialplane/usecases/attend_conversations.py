@@ -23,11 +23,11 @@ from dialplane.domain.conversations import (
     look,
     speech_ends,
 )
+from dialplane.domain.dnc import DncEntry
 from dialplane.domain.errors import CallNotInProgress, ControlUnsupported, DialplaneError
 from dialplane.domain.times import from_text
 from dialplane.usecases.answering import GOODBYE, Ending
 from dialplane.usecases.converse import Conversations, ConverseUseCase, asks_for_opt_out
-from dialplane.usecases.manage_dnc import DncEntry
 from dialplane.usecases.sockets import SocketGone, Sockets
 
 logger = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ from dialplane.domain.admission import check_destination
 from dialplane.domain.assistants import is_realtime
 from dialplane.domain.calls import Call
 from dialplane.domain.commands import OF_CONVERSATIONS, Command, CommandType
+from dialplane.domain.dnc import DncEntry
 from dialplane.domain.errors import (
     CallNotInProgress,
     CarrierUnavailable,
@@ -34,7 +35,6 @@ from dialplane.domain.phone_numbers import PhoneNumber, mask
 from dialplane.domain.statuses import CallStatus
 from dialplane.domain.times import to_text
 from dialplane.usecases.browse_calls import ACCEPTED, APPLIED, UNSUPPORTED, RecordedCommand
-from dialplane.usecases.manage_dnc import DncEntry
 
 COMMANDS_PER_MINUTE_MAX = 10
 CARRIER_TIMEOUT = timedelta(seconds=10)

@@ -33,12 +33,12 @@ from dialplane.domain.conversations import (
     speech_time,
     transcript,
 )
+from dialplane.domain.dnc import DncEntry
 from dialplane.domain.instructions import Instructions
 from dialplane.domain.language_model import LanguageModel, ModelFailed, ToolCall
 from dialplane.domain.opt_out import is_opt_out
 from dialplane.domain.times import to_text
 from dialplane.usecases.answering import GOODBYE, Answer, Ending, Means, TurnLost
-from dialplane.usecases.manage_dnc import DncEntry
 from dialplane.usecases.serve_instructions import InstructionsRequest
 from dialplane.usecases.sockets import SocketGone, Sockets
 

@@ -11,22 +11,13 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from dialplane.domain.calls import DIAL_WINDOW, Call
+from dialplane.domain.dnc import DncEntry
 from dialplane.domain.errors import DncEntryNotFound
 from dialplane.domain.statuses import CallStatus
 
 _POLL_SECONDS = 0.1
 # How far the clock of the function that dials may be behind the clock of the function that waits for it.
 _CLOCK_TOLERANCE = timedelta(seconds=2)
-
-
-@dataclass(frozen=True, slots=True)
-class DncEntry:
-    """A number that must not be called, who said so and when."""
-
-    number: str
-    source: str
-    added_at: datetime
-    reason: str | None = None
 
 
 class DestinationStore(Protocol):
