@@ -42,6 +42,16 @@ class DeliveryOrder(Generic[Event]):
                     departing = self._hold(event, release=terminal)
         return departing
 
+    def beside(self, event: Event) -> list[Event]:
+        """How often an event leaves that is told beside the call's progress, such as who answered."""
+        match self._delivery:
+            case Delivery.DUPLICATED:
+                return [event, event]
+            case Delivery.LOST | Delivery.ONLY_TERMINAL:
+                return []
+            case _:
+                return [event]
+
     def _hold(self, event: Event, *, release: bool) -> list[Event]:
         self._held.append(event)
         if not release:

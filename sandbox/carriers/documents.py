@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 from xml.etree import ElementTree
 
 from sandbox.carriers.callee import wait_for_answer
-from sandbox.carriers.conversations import begin_report, converse_over_relay, converse_over_stream
+from sandbox.carriers.conversations import SessionReport, begin_report, converse_over_relay, converse_over_stream
 from sandbox.carriers.faults import TWIML_CONTENT_TYPE, TWIML_UNREADABLE, WEBHOOK_UNREACHABLE
 from sandbox.carriers.line import CallEnds, Ending, Line, LineInterrupted
 from sandbox.carriers.relay import RelaySettings
@@ -231,8 +231,7 @@ async def _connect(document: Document, verb: Element, session: CallSession) -> I
         if noun.tag == "Stream":
             await converse_over_stream(noun.get("url", ""), given, session, report)
         else:
-            settings = RelaySettings.of_noun(noun.attrib, given)
-            await converse_over_relay(noun.get("url", ""), settings, session, report)
+            await _converse(noun, given, session, report)
     except CallEnds:
         # The callee is gone, but the application still learns how the session went; its answer has no one to hear it.
         action = _action(document, verb, report.parameters(session.line.timeline))
@@ -240,6 +239,17 @@ async def _connect(document: Document, verb: Element, session: CallSession) -> I
             session.spawn(_tell(session, action.url, action.method, action.extra_parameters))
         raise
     return _action(document, verb, report.parameters(session.line.timeline))
+
+
+async def _converse(
+    noun: Element, custom_parameters: Mapping[str, str], session: CallSession, report: SessionReport
+) -> None:
+    url, fault = noun.get("url", ""), session.find_relay_fault(noun.attrib)
+    if fault is not None:
+        report.fail(*fault)
+        session.notify(*fault, url=url, method="GET")
+        return
+    await converse_over_relay(url, RelaySettings.of_noun(noun.attrib, custom_parameters), session, report)
 
 
 async def _dial(document: Document, verb: Element, session: CallSession) -> Instructions | None:

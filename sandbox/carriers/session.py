@@ -78,5 +78,8 @@ class SocketSession(Talk, Protocol):
 class CallSession(SocketSession, Protocol):
     """One answered call that follows documents."""
 
+    def find_relay_fault(self, attributes: Mapping[str, str]) -> tuple[int, str] | None:
+        """What the carrier does not take about a `<ConversationRelay>`: a code and a text."""
+
     async def request(self, url: str, method: str, parameters: Form, *, status: str | None = None) -> WebhookReply:
         """Ask the application, with the standard parameters and these; `status` is what to say of the call."""

@@ -394,6 +394,11 @@ BAD_DIALS = [
     ({"stream_track": "all"}, 422, "10015"),
     ({"conversation_relay_config": {"greeting": "Hello"}}, 422, "10003"),
     ({"conversation_relay_config": "wss://e.test"}, 422, "10015"),
+    ({"conversation_relay_config": {"url": "wss://e.test", "interruptible": True}}, 422, "10015"),
+    ({"conversation_relay_config": {"url": "wss://e.test", "dtmf_detection": "true"}}, 422, "10015"),
+    ({"conversation_relay_config": {"url": "wss://e.test", "transcription_engine": "deepgram"}}, 422, "10015"),
+    ({"conversation_relay_config": {"url": "wss://e.test", "custom_parameters": []}}, 422, "10015"),
+    ({"conversation_relay_config": {"url": "wss://e.test", "voice": "ElevenLabs.x"}}, 422, "10015"),
     ({"audio_url": "https://e.test/a.mp3", "media_name": "a"}, 422, "10015"),
 ]
 
@@ -610,6 +615,56 @@ def test_an_application_that_hangs_up_once_its_relay_is_over_is_faster_than_the_
         caller.client.calls.actions.hangup(call.call_control_id, command_id="once")
         caller.client.calls.actions.hangup(call.call_control_id, command_id="once")
         assert (caller.hangup().hangup_cause, caller.hangup().hangup_source) == ("normal_clearing", "caller")
+
+
+def test_a_relay_may_say_all_that_is_documented(caller: Caller) -> None:
+    async def leave(socket: web.WebSocketResponse) -> None:
+        await socket.receive_json()
+        await socket.send_json({"type": "end"})
+
+    caller.application.socket_handler = leave
+    relay: Any = {
+        "url": caller.application.socket_url(),
+        "greeting": "Hello.",
+        "language": "en-US",
+        "voice": "ElevenLabs.eleven_flash_v2_5.UgBBYS2sOqTuMpoF3BR0",
+        "voice_settings": {"type": "elevenlabs", "api_key_ref": "eleven"},
+        "dtmf_detection": True,
+        "interruptible": "any",
+        "interruptible_greeting": "none",
+        "transcription_engine": "Deepgram",
+        "transcription_engine_config": {"transcription_model": "deepgram/nova-3", "keyterms": ["Okonkwo"]},
+    }
+    caller.dial(conversation_relay_config=relay)
+    assert "call.conversation.ended" in caller.types()
+    assert caller.application.at("/socket") != []
+
+
+def test_a_recording_is_told_of_by_the_leg_it_was_made_of_once_the_call_is_over(caller: Caller) -> None:
+    call = caller.dial(time_limit_secs=20)
+    caller.answered()
+    for _ in range(2):
+        caller.client.calls.actions.start_recording(
+            call.call_control_id, channels="dual", format="mp3", command_id="record"
+        )
+    events = caller.events("call.cost")
+    (saved,) = [event.payload for event in events if event.event_type == "call.recording.saved"]
+    assert (saved.call_leg_id, saved.call_session_id) == (call.call_leg_id, call.call_session_id)
+    assert (saved.channels, saved.client_state) == ("dual", STATE)
+    assert saved.recording_urls.mp3.startswith("https://")
+    assert 0 < (saved.recording_ended_at - saved.recording_started_at).total_seconds() <= 20
+    (sent,) = [each.json for each in caller.webhooks() if b"recording.saved" in each.body]
+    assert "call_control_id" not in sent["data"]["payload"], "Telnyx documents none"
+
+
+def test_only_an_answered_call_is_recorded(caller: Caller) -> None:
+    call = caller.dial("+15550100103")
+    path = f"/v2/calls/{call.call_control_id}/actions/record_start"
+    codes = [
+        caller.post(path, body).json()["errors"][0]["code"]
+        for body in ({"channels": "dual", "format": "mp3"}, {"channels": "dual"}, {"channels": "both", "format": "mp3"})
+    ]
+    assert codes == ["90034", "10004", "10015"]
 
 
 def test_a_stream_gets_the_calls_state_and_audio(caller: Caller) -> None:

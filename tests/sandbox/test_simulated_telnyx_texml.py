@@ -283,6 +283,17 @@ def test_detection_beside_the_call_reports_to_its_own_address(caller: Caller) ->
     assert "AnsweredBy" not in caller.application.at("/texml")[0].form
 
 
+@pytest.mark.parametrize(("number", "times"), [("+15550100115", 2), ("+15550100117", 0)])
+def test_a_verdict_beside_the_call_is_repeated_or_lost_like_every_callback(
+    caller: Caller, number: str, times: int
+) -> None:
+    url = caller.application.url("/amd")
+    sid = caller.place(to=number, MachineDetection="Enable", AsyncAmd="true", AsyncAmdStatusCallback=url)
+    caller.ended(sid)
+    time.sleep(0.1)
+    assert [result.form["AnsweredBy"] for result in caller.application.at("/amd")] == ["human"] * times
+
+
 def test_a_call_may_carry_its_document_or_ask_with_get(caller: Caller) -> None:
     fields = caller.fields(Texml="<Response><Pause length='5'/></Response>")
     del fields["Url"]
@@ -367,6 +378,65 @@ def test_a_relay_knows_the_call_by_all_its_names(caller: Caller) -> None:
     assert setup["customParameters"] == {"a": "b"}
     after = caller.application.at("/after")[0].form
     assert (after["SessionStatus"], after["HandoffData"]) == ("ended", "done")
+
+
+@pytest.mark.parametrize(
+    ("attribute", "code"),
+    [
+        ('interruptible="yes"', "64101"),
+        ('transcriptionProvider="Deepgram"', "64101"),
+        ('voice="Polly.Joanna"', "64106"),
+        ('voice="ElevenLabs.x"', "64106"),
+    ],
+)
+def test_a_relay_that_asks_for_what_is_not_there_fails(caller: Caller, attribute: str, code: str) -> None:
+    action = caller.application.serve("/after", "<Hangup/>")
+    relay = f'<ConversationRelay url="{caller.application.socket_url()}" {attribute}/>'
+    caller.place_and_end(f'<Connect action="{action}">{relay}</Connect>')
+    after = caller.application.at("/after")[0].form
+    assert (after["SessionStatus"], after["ErrorCode"]) == ("failed", code)
+    assert caller.application.at("/socket") == []
+
+
+@pytest.mark.parametrize("tells_url", [True, False])
+def test_a_recording_is_told_of_once_the_call_is_over(caller: Caller, tells_url: bool) -> None:
+    sid = caller.place(LONG_PAUSE, TimeLimit=30)
+    caller.answered(sid)
+    recording = caller.calls.recordings_json.recordings_json(
+        sid,
+        account_sid=ACCOUNT_SID,
+        recording_channels="dual",
+        recording_status_callback=caller.application.url("/recording"),
+        play_beep=False,
+        send_recording_url=tells_url,
+    )
+    assert (recording.call_sid, recording.channels, recording.source) == (sid, 2, "StartCallRecordingAPI")
+    caller.ended(sid)
+    (told,) = eventually(lambda: caller.application.at("/recording"))
+    verify_webhook_signature(told.body.decode(), told.headers, KEYS.public_key)
+    assert (told.form["CallSid"], told.form["RecordingSid"]) == (sid, recording.sid)
+    assert (told.form["RecordingStatus"], told.form["RecordingChannels"]) == ("completed", "2")
+    assert 1 <= int(told.form["RecordingDuration"]) <= 30
+    assert ("RecordingUrl" in told.form) == tells_url
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"RecordingChannels": "mono"}, "10015"),
+        ({"RecordingStatusCallback": "nope"}, "10003"),
+        ({"RecordingStatusCallbackEvent": "over"}, "10015"),
+        ({"PlayBeep": "no"}, "10015"),
+        ({}, "90034"),
+    ],
+)
+def test_only_an_answered_call_is_recorded_and_only_as_documented(
+    caller: Caller, slowly: None, fields: dict[str, str], code: str
+) -> None:
+    sid = caller.place(to="+15550100103")
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    reply = requests.post(f"{caller.path}/{sid}/Recordings.json", json=fields, headers=headers, timeout=5)
+    assert reply.json()["errors"][0]["code"] == code
 
 
 BAD_CREATES = [

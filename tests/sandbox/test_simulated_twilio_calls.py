@@ -9,6 +9,7 @@ from xml.sax.saxutils import quoteattr
 import pytest
 import requests
 from aiohttp import web
+from twilio.base.exceptions import TwilioRestException
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 from twilio.rest.api.v2010.account.call import CallInstance
@@ -443,6 +444,23 @@ def test_asynchronous_machine_detection_has_a_callback_of_its_own(caller: Caller
     assert call.answered_by == "machine_start"
 
 
+@pytest.mark.parametrize(("number", "times"), [("+15550100115", 2), ("+15550100117", 0), ("+15550100119", 1)])
+def test_a_verdict_beside_the_call_is_repeated_or_lost_like_every_callback(
+    caller: Caller, number: str, times: int
+) -> None:
+    caller.place_and_end(
+        '<Pause length="20"/>',
+        to=number,
+        machine_detection="Enable",
+        async_amd="true",
+        async_amd_status_callback=caller.application.url("/amd"),
+    )
+    caller.settled()
+    verdicts = caller.application.at("/amd")
+    assert [verdict.form["AnsweredBy"] for verdict in verdicts] == ["human"] * times
+    assert len({verdict.headers["I-Twilio-Idempotency-Token"] for verdict in verdicts}) == min(times, 1)
+
+
 def test_asynchronous_machine_detection_without_callback_is_a_warning(caller: Caller) -> None:
     call = caller.place_and_end(machine_detection="Enable", async_amd="true")
     assert caller.errors(call.sid) == [21262]
@@ -558,6 +576,108 @@ def test_a_failed_relay_tells_its_action(caller: Caller) -> None:
     )
     form = caller.application.at("/action")[0].form
     assert (form["SessionStatus"], form["ErrorCode"]) == ("failed", "64102")
+
+
+@pytest.mark.parametrize(
+    ("attribute", "code"),
+    [
+        ('interruptible="yes"', 64101),
+        ('welcomeGreetingInterruptible="None"', 64101),
+        ('dtmfDetection="1"', 64101),
+        ('ttsProvider="OpenAI"', 64101),
+        ('transcriptionProvider="whisper"', 64101),
+        ('language="English"', 64101),
+        ('voice="Polly.Joanna"', 64106),
+        ('voice="Telnyx.NaturalHD.astra"', 64106),
+    ],
+)
+def test_a_relay_that_asks_for_what_is_not_there_fails_before_a_socket_is_opened(
+    caller: Caller, attribute: str, code: int
+) -> None:
+    caller.application.serve("/action", "<Hangup/>")
+    document = relay(caller.application, ' action="/action"')
+    call = caller.place_and_end(document.replace("<ConversationRelay", f"<ConversationRelay {attribute}"))
+    form = caller.application.at("/action")[0].form
+    assert (form["SessionStatus"], form["ErrorCode"]) == ("failed", str(code))
+    assert caller.errors(call.sid) == [code]
+    assert caller.application.at("/socket") == []
+
+
+def test_a_relay_may_say_all_that_is_documented_and_what_nobody_knows(caller: Caller) -> None:
+    attributes = (
+        'language="en-US" ttsLanguage="multi" transcriptionLanguage="es-419" ttsProvider="ElevenLabs" '
+        'voice="UgBBYS2sOqTuMpoF3BR0-flash_v2_5" transcriptionProvider="Deepgram" speechModel="nova-3-general" '
+        'interruptible="speech" welcomeGreetingInterruptible="none" reportInputDuringAgentSpeech="any" '
+        'dtmfDetection="true" hints="Okonkwo,Dialplane" events="speaker-events tokens-played" brandNew="x"'
+    )
+    document = relay(caller.application).replace("<ConversationRelay", f"<ConversationRelay {attributes}")
+    call = caller.place_and_end(document)
+    assert caller.errors(call.sid) == []
+    assert caller.application.at("/socket") != []
+
+
+def test_a_recording_is_told_of_once_the_call_is_over(caller: Caller) -> None:
+    call = caller.place(LONG_PAUSE, time_limit=30)
+    eventually(lambda: caller.client.calls(call.sid).fetch().status == "in-progress")
+    recording = caller.client.calls(call.sid).recordings.create(
+        recording_channels="dual", recording_status_callback=caller.application.url("/recording")
+    )
+    assert (recording.status, recording.channels, recording.duration) == ("in-progress", 2, None)
+    caller.ended(call.sid)
+    (told,) = eventually(lambda: caller.application.at("/recording"))
+    assert RequestValidator(TOKEN).validate(told.url, told.form, told.headers["X-Twilio-Signature"])
+    path = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings/{recording.sid}"
+    assert (told.form["RecordingUrl"], recording.uri) == (f"https://api.twilio.com{path}", f"{path}.json")
+    assert (told.form["CallSid"], told.form["RecordingSid"]) == (call.sid, recording.sid)
+    assert (told.form["RecordingStatus"], told.form["RecordingChannels"]) == ("completed", "2")
+    assert 1 <= int(told.form["RecordingDuration"]) <= 30
+    assert "CallStatus" not in told.form
+    (listed,) = caller.client.calls(call.sid).recordings.list()
+    assert (listed.sid, listed.status, listed.duration) == (
+        recording.sid,
+        "completed",
+        told.form["RecordingDuration"],
+    )
+
+
+def test_a_recordings_beginning_is_told_when_it_was_asked_for(caller: Caller) -> None:
+    call = caller.place(LONG_PAUSE, to="+15550100115", time_limit=30)
+    eventually(lambda: caller.client.calls(call.sid).fetch().status == "in-progress")
+    caller.client.calls(call.sid).recordings.create(
+        recording_status_callback=caller.application.url("/recording"),
+        recording_status_callback_event=["in-progress completed"],
+    )
+    caller.ended(call.sid)
+    eventually(lambda: len(caller.application.at("/recording")) == 4)
+    statuses = [told.form["RecordingStatus"] for told in caller.application.at("/recording")]
+    assert sorted(statuses) == ["completed"] * 2 + ["in-progress"] * 2, "each is sent twice"
+
+
+def test_only_an_answered_call_is_recorded(caller: Caller) -> None:
+    waiting = caller.place(to="+15550100103")
+    ended = caller.place_and_end()
+    for call in (waiting, ended):
+        with pytest.raises(TwilioRestException) as refusal:
+            caller.client.calls(call.sid).recordings.create()
+        assert (refusal.value.status, refusal.value.code) == (400, 21220)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [
+        ({"recording_channels": "stereo"}, 20001),
+        ({"recording_track": "none"}, 20001),
+        ({"recording_status_callback": "nope"}, 21205),
+        ({"recording_status_callback_method": "PUT"}, 21209),
+        ({"recording_status_callback_event": ["over"]}, 20001),
+    ],
+)
+def test_a_bad_request_to_record_is_refused(caller: Caller, parameters: dict[str, Any], code: int) -> None:
+    call = caller.place(LONG_PAUSE, time_limit=600)
+    eventually(lambda: caller.client.calls(call.sid).fetch().status == "in-progress")
+    with pytest.raises(TwilioRestException) as refusal:
+        caller.client.calls(call.sid).recordings.create(**parameters)
+    assert refusal.value.code == code
 
 
 def test_a_media_stream_connects_starts_carries_audio_and_stops(caller: Caller) -> None:

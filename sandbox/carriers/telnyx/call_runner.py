@@ -14,12 +14,13 @@ from sandbox.carriers.callee import wait_for_answer
 from sandbox.carriers.conversations import begin_report, converse_over_relay, converse_over_stream
 from sandbox.carriers.documents import speaking_seconds
 from sandbox.carriers.line import CallEnds, Ending, Line
+from sandbox.carriers.recordings import SAVING_SECONDS, Recording
 from sandbox.carriers.relay import RelaySettings
 from sandbox.carriers.scenarios import Callee
 from sandbox.carriers.telnyx.calls import Call
 from sandbox.carriers.telnyx.events import CallEvents
-from sandbox.carriers.telnyx.leg import CONNECTING_SECONDS, COST_DELAY_SECONDS, Hangup
-from sandbox.carriers.telnyx.parameters import Speech
+from sandbox.carriers.telnyx.leg import CONNECTING_SECONDS, COST_DELAY_SECONDS, Hangup, new_uuid
+from sandbox.carriers.telnyx.parameters import RecordingParameters, Speech
 from sandbox.carriers.telnyx.session import TelnyxSession
 from sandbox.carriers.telnyx.webhooks import TelnyxSender
 
@@ -69,6 +70,7 @@ class CallRunner:
             call.hangup = Hangup("no_answer", "caller", "487")
         self.over.set()
         self.events.hung_up()
+        await self._save_recordings()
         if call.billed_minutes:
             await call.timeline.sleep(COST_DELAY_SECONDS)
             self.events.cost()
@@ -82,6 +84,20 @@ class CallRunner:
         self._speeches.append(speech)
         if not self._commanded.done():
             self._commanded.set_result(None)
+
+    def record(self, parameters: RecordingParameters) -> None:
+        """Record the call from now to its end."""
+        call = self.call
+        call.recordings.append((Recording(new_uuid(), parameters.channels, call.timeline), parameters.format))
+
+    async def _save_recordings(self) -> None:
+        recordings = self.call.recordings
+        for recording, _ in recordings:
+            recording.end()
+        if recordings:
+            await self.call.timeline.sleep(SAVING_SECONDS)
+        for recording, file_format in recordings:
+            self.events.recording_saved(recording, file_format)
 
     async def _dial(self) -> None:
         call = self.call

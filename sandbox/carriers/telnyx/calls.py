@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.carriers.recordings import Recording
 from sandbox.carriers.telnyx.leg import Leg, iso8601
 from sandbox.carriers.telnyx.parameters import DialParameters
 
@@ -15,6 +16,7 @@ class Call(Leg):
     parameters: DialParameters
     client_state: str | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
+    recordings: list[tuple[Recording, str]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """The call resource."""

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from sandbox.carriers.background import Spawn
 from sandbox.carriers.delivery import DeliveryOrder
+from sandbox.carriers.recordings import Recording
 from sandbox.carriers.telnyx.calls import Call
 from sandbox.carriers.telnyx.leg import iso8601, new_uuid
 from sandbox.carriers.telnyx.webhooks import Content, TelnyxSender, json_content
@@ -75,6 +76,18 @@ class CallEvents:
         }
         self._raise("call.hangup", about, terminal=True, last=not self._call.billed_minutes)
 
+    def recording_saved(self, recording: Recording, file_format: str) -> None:
+        """A recording is there. Telnyx names neither the recording nor, but for its leg, the call."""
+        assert recording.ended_at is not None
+        about = {
+            "recording_started_at": iso8601(recording.begun_at),
+            "recording_ended_at": iso8601(recording.ended_at),
+            "channels": "dual" if recording.channels == 2 else "single",
+            "recording_urls": {file_format: recording.open_link(file_format)},
+            "public_recording_urls": {},
+        }
+        self._raise("call.recording.saved", about, is_named=False)
+
     def cost(self) -> None:
         """What the call cost."""
         minutes = self._call.billed_minutes
@@ -110,6 +123,7 @@ class CallEvents:
         terminal: bool = False,
         overtaken: bool = False,
         last: bool = False,
+        is_named: bool = True,
     ) -> None:
         call = self._call
         payload = {
@@ -120,6 +134,8 @@ class CallEvents:
             "client_state": call.client_state,
             **about,
         }
+        if not is_named:
+            del payload["call_control_id"]
         event = {
             "record_type": "event",
             "event_type": event_type,

@@ -62,6 +62,14 @@ class Speech:
     loops: int | None
 
 
+@dataclass(frozen=True)
+class RecordingParameters:
+    """A checked record_start command."""
+
+    channels: int
+    format: str
+
+
 def parse_dial(body: Body, owned_numbers_check: Callable[[str], None]) -> DialParameters:
     """Check a dial. `owned_numbers_check` refuses caller numbers that are not the account's. Raises TelnyxError."""
     from_ = _text(body, "from")
@@ -93,6 +101,17 @@ def parse_speech(body: Body) -> Speech:
         pauses = sum(float(seconds) for seconds in re.findall(r'<break\s+time="([0-9.]+)s"\s*/>', payload))
         payload = re.sub(r"<[^>]*>", " ", payload)
     return Speech(payload, pauses, None if loop == "infinity" else int(loop))
+
+
+def parse_recording(body: Body) -> RecordingParameters:
+    """Check a record_start command. Raises TelnyxError."""
+    for name in ("channels", "format"):
+        _text(body, name)
+        _CHECKS[f"record_{name}"](name, body[name])
+    for name, check in {"max_length": _integer_between(0, 14_400), "play_beep": _one_of(True, False)}.items():
+        if body.get(name) is not None:
+            check(name, body[name])
+    return RecordingParameters(2 if body["channels"] == "dual" else 1, body["format"])
 
 
 def check_command(body: Body) -> None:
@@ -203,6 +222,14 @@ def _url_with(*schemes: str) -> Check:
     return check
 
 
+def _of_type(kind: type, what: str) -> Check:
+    def check(name: str, value: Any) -> None:
+        if not isinstance(value, kind):
+            raise invalid(name, f"{name} must be {what}.")
+
+    return check
+
+
 def _base64(name: str, value: Any) -> None:
     try:
         if not isinstance(value, str) or len(value) > CLIENT_STATE_LENGTH_MAX:
@@ -216,6 +243,13 @@ def _relay(name: str, value: Any) -> None:
     if not isinstance(value, dict):
         raise invalid(name, f"{name} must be an object.")
     _url_with("wss", "ws")(f"{name}/url", value.get("url"))
+    for field_name, given in value.items():
+        check = _RELAY_CHECKS.get(field_name)
+        if check is not None and given is not None:
+            check(f"{name}/{field_name}", given)
+    voice_settings = value.get("voice_settings") or {}
+    if str(value.get("voice", "")).startswith("ElevenLabs.") and not voice_settings.get("api_key_ref"):
+        raise invalid(f"{name}/voice_settings", "A voice of ElevenLabs' needs an api_key_ref.")
 
 
 def _retries_policies(name: str, value: Any) -> None:
@@ -239,6 +273,24 @@ def _urls_by_event(name: str, value: Any) -> None:
             _web_url(name, url)
 
 
+_text_value, _object, _boolean = _of_type(str, "a text"), _of_type(dict, "an object"), _of_type(bool, "true or false")
+_interruptions = _one_of("any", "none", "speech", "dtmf")
+_RELAY_CHECKS: Final[Mapping[str, Check]] = {
+    "custom_parameters": _object,
+    "dtmf_detection": _boolean,
+    "greeting": _text_value,
+    "interruptible": _interruptions,
+    "interruptible_greeting": _interruptions,
+    "interruption_settings": _object,
+    "language": _text_value,
+    "transcription_engine": _one_of(
+        *("Google", "Telnyx", "Deepgram", "Azure", "xAI", "AssemblyAI", "Speechmatics", "Soniox", "A", "B")
+    ),
+    "transcription_engine_config": _object,
+    "tts_provider": _text_value,
+    "voice": _text_value,
+    "voice_settings": _object,
+}
 _web_url = _url_with("http", "https")
 _command_id = _matching(re.compile(r"\S{1,255}"), "a text of up to 255 characters")
 # Telnyx can also send webhooks with GET; the simulated one cannot, and says so.

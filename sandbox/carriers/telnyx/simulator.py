@@ -12,10 +12,10 @@ from sandbox.carriers.telnyx.call_runner import CallRunner, bridge
 from sandbox.carriers.telnyx.calls import Call, CallStore
 from sandbox.carriers.telnyx.commands import RecentCommands
 from sandbox.carriers.telnyx.errors import call_ended, call_not_answered, rate_limited
-from sandbox.carriers.telnyx.parameters import Body, DialParameters, parse_speech, parse_transfer
+from sandbox.carriers.telnyx.parameters import Body, DialParameters, parse_recording, parse_speech, parse_transfer
 from sandbox.carriers.telnyx.webhooks import TelnyxSender
 
-ACTIONS = frozenset({"hangup", "speak", "transfer", "client_state_update"})
+ACTIONS = frozenset({"hangup", "speak", "transfer", "client_state_update", "record_start"})
 
 
 class SimulatedTelnyx:
@@ -54,6 +54,10 @@ class SimulatedTelnyx:
                 speech = parse_speech(body)
                 _require_answer(runner)
                 runner.speak(speech)
+            case "record_start":
+                recording = parse_recording(body)
+                _require_answer(runner)
+                runner.record(recording)
             case "transfer":
                 parameters = parse_transfer(body, call.from_)
                 _require_answer(runner)

@@ -13,7 +13,7 @@ from sandbox.carriers.telnyx.accounts import ACCOUNT, TelnyxAccounts
 from sandbox.carriers.telnyx.api import TEXML_PREFIX, Handler, guarded, json_body, reply
 from sandbox.carriers.telnyx.errors import TelnyxRefusals, invalid, not_found
 from sandbox.carriers.telnyx_texml.calls import TexmlCall
-from sandbox.carriers.telnyx_texml.parameters import Fields, parse_create, parse_update
+from sandbox.carriers.telnyx_texml.parameters import Fields, parse_create, parse_recording, parse_update
 from sandbox.carriers.telnyx_texml.simulator import SimulatedTexml
 
 PAGE_SIZE_DEFAULT = 50
@@ -63,6 +63,7 @@ class TexmlApi:
             web.get(f"{_CALLS}.json", self._guarded(self._list)),
             web.get(f"{_CALLS}/{{sid}}", self._guarded(self._retrieve)),
             web.post(f"{_CALLS}/{{sid}}", self._guarded(self._update)),
+            web.post(f"{_CALLS}/{{sid}}/Recordings.json", self._guarded(self._record)),
             web.route("*", TEXML_PREFIX + "{rest:.*}", self._guarded(self._unknown)),
         ]
 
@@ -101,6 +102,11 @@ class TexmlApi:
         call = self._call(request)
         await self._texml.update(call, parse_update(await _fields(request)))
         return reply(call.to_json())
+
+    async def _record(self, request: web.Request) -> web.StreamResponse:
+        call = self._call(request)
+        recording = self._texml.record(call, parse_recording(await _fields(request)))
+        return reply(call.recording_to_json(recording))
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
         calls = self._texml.calls.newest_first(request.match_info["account_sid"])

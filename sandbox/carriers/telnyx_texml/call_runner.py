@@ -6,11 +6,13 @@ from sandbox.carriers.background import Spawn
 from sandbox.carriers.callee import wait_for_answer
 from sandbox.carriers.documents import CallRedirected, Instructions, follow_instructions
 from sandbox.carriers.line import CallEnds, Ending, Line
+from sandbox.carriers.recordings import SAVING_SECONDS, Recording
 from sandbox.carriers.scenarios import Callee
-from sandbox.carriers.telnyx.leg import CONNECTING_SECONDS, COST_DELAY_SECONDS
+from sandbox.carriers.telnyx.leg import CONNECTING_SECONDS, COST_DELAY_SECONDS, new_uuid
 from sandbox.carriers.telnyx.webhooks import TelnyxSender
 from sandbox.carriers.telnyx_texml.calls import STATUSES, TexmlCall
-from sandbox.carriers.telnyx_texml.requests import StatusCallbacks, tell
+from sandbox.carriers.telnyx_texml.parameters import TexmlRecordingParameters
+from sandbox.carriers.telnyx_texml.requests import StatusCallbacks
 from sandbox.carriers.telnyx_texml.session import TexmlSession
 
 # Machine detection: what each mode finds, and after how many seconds from the answer.
@@ -27,7 +29,6 @@ class TexmlCallRunner:
 
     def __init__(self, call: TexmlCall, sender: TelnyxSender, spawn: Spawn) -> None:
         self._call = call
-        self._sender = sender
         self._spawn = spawn
         self._line = Line(call.timeline)
         self._session = TexmlSession(call, call.account_sid, self._line, sender, spawn)
@@ -48,6 +49,7 @@ class TexmlCallRunner:
         call.enter(STATUSES[ending])
         self.over.set()
         self._callbacks.raise_event("completed")
+        await self._save_recordings()
         if call.billed_minutes:
             await call.timeline.sleep(COST_DELAY_SECONDS)
             call.add_price()
@@ -60,6 +62,50 @@ class TexmlCallRunner:
     def redirect(self, instructions: Instructions) -> None:
         """Give an answered call new instructions."""
         self._line.interrupt(CallRedirected(instructions))
+
+    def record(self, parameters: TexmlRecordingParameters) -> Recording:
+        """Record an answered call from now to its end."""
+        recording = Recording(
+            new_uuid(),
+            parameters.channels,
+            self._call.timeline,
+            callback=parameters.callback,
+            callback_method=parameters.callback_method,
+            events=parameters.events,
+            tells_url=parameters.tells_url,
+        )
+        self._call.recordings.append(recording)
+        self._tell_of_recording(recording)
+        return recording
+
+    async def _save_recordings(self) -> None:
+        recordings = self._call.recordings
+        for recording in recordings:
+            recording.end()
+        if recordings:
+            await self._call.timeline.sleep(SAVING_SECONDS)
+        for recording in recordings:
+            self._tell_of_recording(recording)
+
+    def _tell_of_recording(self, recording: Recording) -> None:
+        if recording.callback is None or recording.status not in recording.events:
+            return
+        call = self._call
+        form = [
+            ("AccountSid", call.account_sid),
+            ("CallSid", call.call_control_id),
+            ("CallSidLegacy", call.call_control_id),
+            ("ConnectionId", call.application_id),
+            ("RecordingChannels", str(recording.channels)),
+            ("RecordingSid", recording.id),
+            ("RecordingSource", "StartCallRecordingAPI"),
+            ("RecordingStatus", recording.status),
+        ]
+        if recording.ended_at is not None:
+            form.append(("RecordingDuration", str(recording.seconds)))
+            if recording.tells_url:
+                form.append(("RecordingUrl", recording.open_link("mp3")))
+        self._callbacks.raise_beside(recording.callback, recording.callback_method, tuple(form))
 
     async def _dial(self) -> None:
         call = self._call
@@ -125,4 +171,4 @@ class TexmlCallRunner:
                 ("ConnectionId", call.application_id),
                 ("MachineDetectionDuration", str(round(seconds * 1000))),
             )
-            await tell(self._sender, call, call.parameters.detection_callback, "POST", form)
+            self._callbacks.raise_beside(call.parameters.detection_callback, "POST", form)

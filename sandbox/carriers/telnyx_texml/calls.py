@@ -1,11 +1,12 @@
 """A TeXML call as Telnyx keeps and shows it, and their store. State only."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from sandbox.carriers.line import Ending
+from sandbox.carriers.recordings import Recording
 from sandbox.carriers.telnyx.events import COST_PARTS_MICROS
 from sandbox.carriers.telnyx.leg import Leg, iso8601
 from sandbox.carriers.telnyx_texml.parameters import TexmlParameters
@@ -35,6 +36,7 @@ class TexmlCall(Leg):
     answered_by: str | None = None
     price_micros: int | None = None
     updated_at: datetime | None = None
+    recordings: list[Recording] = field(default_factory=list)
 
     def enter(self, status: str) -> None:
         """Change the status now."""
@@ -77,6 +79,27 @@ class TexmlCall(Leg):
             "price": None if price is None else f"-{price // 1_000_000}.{price % 1_000_000:06d}",
             "price_unit": "USD",
             "uri": self.path,
+        }
+
+    def recording_to_json(self, recording: Recording) -> dict[str, Any]:
+        """One of the call's recordings, as the request for it is answered."""
+        begun_at = iso8601(recording.begun_at)
+        return {
+            "sid": recording.id,
+            "account_sid": self.account_sid,
+            "call_sid": self.call_control_id,
+            "conference_sid": None,
+            "channels": recording.channels,
+            "date_created": begun_at,
+            "date_updated": begun_at,
+            "start_time": begun_at,
+            "duration": None,
+            "price": None,
+            "price_unit": "USD",
+            "source": "StartCallRecordingAPI",
+            "error_code": None,
+            "track": "both",
+            "uri": f"{self.path}/Recordings/{recording.id}.json",
         }
 
 

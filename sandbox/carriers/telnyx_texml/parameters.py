@@ -55,6 +55,17 @@ class TexmlUpdate:
     status_callback: str | None
 
 
+@dataclass(frozen=True)
+class TexmlRecordingParameters:
+    """A checked request to record a call; `tells_url` says whether callbacks may carry the address of the audio."""
+
+    channels: int
+    callback: str | None
+    callback_method: str
+    events: frozenset[str]
+    tells_url: bool
+
+
 def parse_create(
     fields: Fields, applications: Mapping[str, Account], owned_numbers: frozenset[str] | None
 ) -> TexmlParameters:
@@ -84,7 +95,7 @@ def parse_create(
         fallback=Instructions(url=fallback_url, method=_method(fields, "FallbackMethod")) if fallback_url else None,
         status_callback=_url(fields, "StatusCallback") or application.get("status_callback"),
         status_callback_method=_method(fields, "StatusCallbackMethod"),
-        status_callback_events=_events(fields),
+        status_callback_events=_events(fields, "StatusCallbackEvent", CALL_EVENTS),
         timeout_seconds=_integer(fields, "Timeout", 5, 120, RING_TIMEOUT_SECONDS_DEFAULT),
         time_limit_seconds=_integer(fields, "TimeLimit", 30, TIME_LIMIT_SECONDS_MAX, TIME_LIMIT_SECONDS_MAX),
         detection=None if detection == "Disable" else detection,
@@ -103,6 +114,19 @@ def parse_update(fields: Fields) -> TexmlUpdate:
     )
 
 
+def parse_recording(fields: Fields) -> TexmlRecordingParameters:
+    """Check a request to record. Raises TelnyxError."""
+    _word(fields, "RecordingTrack", ("inbound", "outbound", "both"), "both")
+    _word(fields, "PlayBeep", ("true", "false"), "true")
+    return TexmlRecordingParameters(
+        channels=2 if _word(fields, "RecordingChannels", ("single", "dual"), "dual") == "dual" else 1,
+        callback=_url(fields, "RecordingStatusCallback"),
+        callback_method=_method(fields, "RecordingStatusCallbackMethod"),
+        events=_events(fields, "RecordingStatusCallbackEvent", ("in-progress", "completed", "absent")),
+        tells_url=_word(fields, "SendRecordingUrl", ("true", "false"), "true") == "true",
+    )
+
+
 def _instructions(fields: Fields, method: str) -> Instructions | None:
     if fields.get("Texml"):
         return Instructions(twiml=fields["Texml"])
@@ -110,12 +134,12 @@ def _instructions(fields: Fields, method: str) -> Instructions | None:
     return Instructions(url=url, method=_method(fields, method)) if url else None
 
 
-def _events(fields: Fields) -> frozenset[str]:
+def _events(fields: Fields, name: str, events: tuple[str, ...]) -> frozenset[str]:
     """One text with the events in it, unlike Twilio's repeated parameter."""
-    words = fields.get("StatusCallbackEvent", "completed").split()
-    unknown = [word for word in words if word not in CALL_EVENTS]
+    words = fields.get(name, "completed").split()
+    unknown = [word for word in words if word not in events]
     if unknown:
-        raise invalid("StatusCallbackEvent", f"StatusCallbackEvent may hold {', '.join(CALL_EVENTS)}.")
+        raise invalid(name, f"{name} may hold {', '.join(events)}.")
     return frozenset(words)
 
 

@@ -75,6 +75,12 @@ class StatusCallbacks:
         if departing:
             self._spawn(self._deliver(parameters.status_callback, parameters.status_callback_method, departing))
 
+    def raise_beside(self, url: str, method: str, form: Form) -> None:
+        """Report what is told at an address of its own and in words of its own: who answered, a recording."""
+        departing = self._order.beside(form)
+        if departing:
+            self._spawn(self._deliver(url, method, departing))
+
     def _form(self, event: str) -> Form:
         call = self._call
         form = [

@@ -7,13 +7,14 @@ from sandbox.carriers.background import Background
 from sandbox.carriers.carrier import Surroundings
 from sandbox.carriers.clock import CallTimeline
 from sandbox.carriers.rate_limit import RateLimit
+from sandbox.carriers.recordings import Recording
 from sandbox.carriers.scenarios import find_scenario
 from sandbox.carriers.telnyx.accounts import TelnyxAccount
 from sandbox.carriers.telnyx.errors import call_ended, call_not_answered, rate_limited
 from sandbox.carriers.telnyx.webhooks import TelnyxSender
 from sandbox.carriers.telnyx_texml.call_runner import TexmlCallRunner
 from sandbox.carriers.telnyx_texml.calls import TexmlCall, TexmlCallStore
-from sandbox.carriers.telnyx_texml.parameters import TexmlParameters, TexmlUpdate
+from sandbox.carriers.telnyx_texml.parameters import TexmlParameters, TexmlRecordingParameters, TexmlUpdate
 
 
 class SimulatedTexml:
@@ -66,6 +67,14 @@ class SimulatedTexml:
             if call.answered_at is None:
                 raise call_not_answered()
             runner.redirect(update.instructions)
+
+    def record(self, call: TexmlCall, parameters: TexmlRecordingParameters) -> Recording:
+        """Record an answered call. Raises TelnyxError."""
+        if call.ended:
+            raise call_ended()
+        if call.answered_at is None:
+            raise call_not_answered()
+        return self._runners[call.call_control_id].record(parameters)
 
     async def reset(self) -> None:
         """Stop and forget every call."""

@@ -23,7 +23,7 @@ from sandbox.carriers.twilio.errors import (
     rate_limited,
     server_error,
 )
-from sandbox.carriers.twilio.parameters import group, parse_create, parse_update
+from sandbox.carriers.twilio.parameters import group, parse_create, parse_recording, parse_update
 from sandbox.carriers.twilio.simulator import SimulatedTwilio
 
 T = TypeVar("T")
@@ -82,6 +82,8 @@ class TwilioApi:
             web.post(f"{_CALLS}/{{sid}}.json", self._guarded(self._update)),
             web.get(f"{_CALLS}/{{sid}}/Events.json", self._guarded(self._events)),
             web.get(f"{_CALLS}/{{sid}}/Notifications.json", self._guarded(self._notifications)),
+            web.post(f"{_CALLS}/{{sid}}/Recordings.json", self._guarded(self._record)),
+            web.get(f"{_CALLS}/{{sid}}/Recordings.json", self._guarded(self._recordings)),
             web.route("*", f"{_CALLS}{{rest:(/[^/]+)?(/[^/]+)?}}.json", self._guarded(self._wrong_method)),
             web.route("*", PATH_PREFIX + "{rest:.*}", self._guarded(self._unknown)),
         ]
@@ -139,6 +141,15 @@ class TwilioApi:
     async def _notifications(self, request: web.Request) -> web.StreamResponse:
         call = self._call(request)
         return _page(request, "notifications", call.notifications, call.notification_to_json)
+
+    async def _record(self, request: web.Request) -> web.StreamResponse:
+        call = self._call(request)
+        recording = self._twilio.record(call, parse_recording(group(await _form(request))))
+        return _reply(call.recording_to_json(recording), 201)
+
+    async def _recordings(self, request: web.Request) -> web.StreamResponse:
+        call = self._call(request)
+        return _page(request, "recordings", call.recordings, call.recording_to_json)
 
     async def _wrong_method(self, request: web.Request) -> web.StreamResponse:
         if request.match_info["rest"].count("/") > 1 or request.method in ("GET", "POST"):

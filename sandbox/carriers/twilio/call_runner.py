@@ -9,9 +9,11 @@ from sandbox.carriers.background import Spawn
 from sandbox.carriers.callee import wait_for_answer
 from sandbox.carriers.documents import CallRedirected, Instructions, follow_instructions
 from sandbox.carriers.line import CallEnds, Ending, Line
+from sandbox.carriers.recordings import SAVING_SECONDS, Recording
 from sandbox.carriers.scenarios import Callee
-from sandbox.carriers.twilio.calls import PRICE_PER_MINUTE_MICROS, Call
+from sandbox.carriers.twilio.calls import PRICE_PER_MINUTE_MICROS, Call, new_sid, rfc2822
 from sandbox.carriers.twilio.errors import ASYNC_AMD_WITHOUT_CALLBACK, STATUS_CALLBACK_EVENTS_INVALID
+from sandbox.carriers.twilio.parameters import RecordingParameters
 from sandbox.carriers.twilio.session import TwilioSession
 from sandbox.carriers.twilio.status_callbacks import StatusCallbacks
 from sandbox.carriers.twilio.webhooks import WebhookSender
@@ -70,6 +72,7 @@ class CallRunner:
         call.end(status, sip_response_code if call.start_time is not None else None)
         self.over.set()
         self._callbacks.raise_event("completed", status)
+        await self._save_recordings()
         if call.billed_minutes:
             await call.timeline.sleep(PRICE_DELAY_SECONDS)
             call.price_micros = call.billed_minutes * PRICE_PER_MINUTE_MICROS
@@ -83,6 +86,49 @@ class CallRunner:
     def redirect(self, instructions: Instructions) -> None:
         """Give an answered call new instructions."""
         self._line.interrupt(CallRedirected(instructions))
+
+    def record(self, parameters: RecordingParameters) -> Recording:
+        """Record an answered call from now to its end."""
+        call = self._call
+        recording = Recording(
+            new_sid("RE"),
+            parameters.channels,
+            call.timeline,
+            callback=parameters.callback,
+            callback_method=parameters.callback_method,
+            events=parameters.events,
+        )
+        call.recordings.append(recording)
+        self._tell_of_recording(recording)
+        return recording
+
+    async def _save_recordings(self) -> None:
+        recordings = self._call.recordings
+        for recording in recordings:
+            recording.end()
+        if recordings:
+            await self._call.timeline.sleep(SAVING_SECONDS)
+        for recording in recordings:
+            self._tell_of_recording(recording)
+
+    def _tell_of_recording(self, recording: Recording) -> None:
+        if recording.callback is None or recording.status not in recording.events:
+            return
+        call = self._call
+        form = [
+            ("AccountSid", call.account_sid),
+            ("CallSid", call.sid),
+            ("RecordingSid", recording.id),
+            ("RecordingUrl", f"https://api.twilio.com{call.recording_path(recording)}"),
+            ("RecordingStatus", recording.status),
+            ("RecordingChannels", str(recording.channels)),
+            ("RecordingStartTime", rfc2822(recording.begun_at)),
+            ("RecordingSource", "StartCallRecordingAPI"),
+            ("RecordingTrack", "both"),
+        ]
+        if recording.ended_at is not None:
+            form.append(("RecordingDuration", str(recording.seconds)))
+        self._callbacks.raise_beside("recording", recording.callback, recording.callback_method, tuple(form))
 
     def limit(self, seconds: int) -> None:
         """Let the call last no longer than seconds from its answer."""
@@ -164,8 +210,8 @@ class CallRunner:
                 ("CallSid", call.sid),
                 *_detection_parameters(answered_by, seconds),
             )
-            await self._session.sender.send(
-                call, parameters.async_amd_status_callback, parameters.async_amd_status_callback_method, form
+            self._callbacks.raise_beside(
+                "detection", parameters.async_amd_status_callback, parameters.async_amd_status_callback_method, form
             )
 
 

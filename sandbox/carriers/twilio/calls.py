@@ -15,6 +15,7 @@ from typing import Any
 import phonenumbers
 
 from sandbox.carriers.clock import CallTimeline
+from sandbox.carriers.recordings import Recording
 from sandbox.carriers.scenarios import Scenario
 from sandbox.carriers.twilio.errors import WARNINGS, more_info
 from sandbox.carriers.twilio.parameters import CallParameters
@@ -100,6 +101,7 @@ class Call:
     sip_response_code: int | None = None
     events: list[WebhookEvent] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
+    recordings: list[Recording] = field(default_factory=list)
     on_status: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
@@ -190,6 +192,34 @@ class Call:
             "trunk_sid": None,
             "uri": f"{self.path}.json",
             "subresource_uris": {name: f"{self.path}/{_camel(name)}.json" for name in _SUBRESOURCES},
+        }
+
+    def recording_path(self, recording: Recording) -> str:
+        """The resource's path; its audio is there without `.json`."""
+        return f"/{API_VERSION}/Accounts/{self.account_sid}/Recordings/{recording.id}"
+
+    def recording_to_json(self, recording: Recording) -> dict[str, Any]:
+        """One of the call's recordings as a Recording resource."""
+        created = rfc2822(recording.begun_at)
+        return {
+            "sid": recording.id,
+            "account_sid": self.account_sid,
+            "call_sid": self.sid,
+            "conference_sid": None,
+            "api_version": API_VERSION,
+            "status": recording.status,
+            "source": "StartCallRecordingAPI",
+            "channels": recording.channels,
+            "start_time": created,
+            "date_created": created,
+            "date_updated": rfc2822(recording.ended_at or recording.begun_at),
+            "duration": str(recording.seconds) if recording.ended_at else None,
+            "price": None,
+            "price_unit": "USD",
+            "error_code": None,
+            "encryption_details": None,
+            "trim": "do-not-trim",
+            "uri": f"{self.recording_path(recording)}.json",
         }
 
     def notification_to_json(self, notification: Notification) -> dict[str, Any]:

@@ -63,6 +63,10 @@ def call_not_in_progress() -> TwilioError:
     return TwilioError(400, 21220, "Call is not in-progress. Cannot redirect.")
 
 
+def not_recordable() -> TwilioError:
+    return TwilioError(400, 21220, "Requested resource is not eligible for recording")
+
+
 # Errors and warnings of a running call: they appear in the call's Notifications, not in a reply.
 # Those that any document may cause are in `sandbox.carriers.faults`.
 STATUS_CALLBACK_REFUSED = 15003

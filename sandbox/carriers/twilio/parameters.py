@@ -64,6 +64,16 @@ class CallUpdate:
     time_limit: int | None
 
 
+@dataclass(frozen=True)
+class RecordingParameters:
+    """A checked request to record a call."""
+
+    channels: int
+    callback: str | None
+    callback_method: str
+    events: frozenset[str]
+
+
 def group(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     """Form pairs by name, in order."""
     grouped: dict[str, list[str]] = {}
@@ -118,6 +128,18 @@ def parse_update(form: Form) -> CallUpdate:
         status_callback=_first(form, "StatusCallback"),
         status_callback_method=_method(form, "StatusCallbackMethod") if "StatusCallbackMethod" in form else None,
         time_limit=_integer(form, "TimeLimit", 0) or None,
+    )
+
+
+def parse_recording(form: Form) -> RecordingParameters:
+    """Check a request to record. Raises TwilioError."""
+    events = [word for value in form.get("RecordingStatusCallbackEvent", ["completed"]) for word in value.split()]
+    _check_all({**form, "RecordingStatusCallbackEvent": events})
+    return RecordingParameters(
+        channels=2 if _first(form, "RecordingChannels") == "dual" else 1,
+        callback=_first(form, "RecordingStatusCallback"),
+        callback_method=_method(form, "RecordingStatusCallbackMethod"),
+        events=frozenset(events),
     )
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import aiohttp
 
+from sandbox.carriers import relay_attributes
 from sandbox.carriers.background import Spawn
 from sandbox.carriers.callee import Callees
 from sandbox.carriers.conversations import MEDIA_FRAME_SECONDS, MULAW_SILENCE
 from sandbox.carriers.line import Line
+from sandbox.carriers.relay_attributes import find_fault
 from sandbox.carriers.scenarios import Scenario
 from sandbox.carriers.twilio.calls import Call, new_sid
 from sandbox.carriers.twilio.webhooks import WebhookSender, standard_parameters
@@ -57,6 +59,10 @@ class TwilioSession:
     def new_session_id(self) -> str:
         """An id for a ConversationRelay session."""
         return new_sid("VX")
+
+    def find_relay_fault(self, attributes: Mapping[str, str]) -> tuple[int, str] | None:
+        """What Twilio does not take about a `<ConversationRelay>`."""
+        return find_fault(attributes, relay_attributes.TWILIO, relay_attributes.TWILIO_VOICES_NOT)
 
     def relay_facts(self) -> dict[str, Any]:
         """What the setup frame says of the call."""

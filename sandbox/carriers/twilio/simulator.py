@@ -6,11 +6,12 @@ import contextlib
 from sandbox.carriers.background import Background
 from sandbox.carriers.carrier import Surroundings
 from sandbox.carriers.clock import CallTimeline, SimulatedClock
+from sandbox.carriers.recordings import Recording
 from sandbox.carriers.scenarios import Scenario, find_scenario
 from sandbox.carriers.twilio.call_runner import CallRunner
 from sandbox.carriers.twilio.calls import Call, CallStore
-from sandbox.carriers.twilio.errors import call_not_in_progress
-from sandbox.carriers.twilio.parameters import CallParameters, CallUpdate
+from sandbox.carriers.twilio.errors import call_not_in_progress, not_recordable
+from sandbox.carriers.twilio.parameters import CallParameters, CallUpdate, RecordingParameters
 from sandbox.carriers.twilio.webhooks import WebhookSender
 
 
@@ -87,6 +88,12 @@ class SimulatedTwilio:
                 await asyncio.wait_for(runner.over.wait(), 1)
         elif update.instructions is not None:
             runner.redirect(update.instructions)
+
+    def record(self, call: Call, parameters: RecordingParameters) -> Recording:
+        """Record an answered call. Raises TwilioError."""
+        if call.status != "in-progress":
+            raise not_recordable()
+        return self._runners[call.sid].record(parameters)
 
     async def reset(self) -> None:
         """Stop and forget every call."""

@@ -1,4 +1,4 @@
-"""A call's status callbacks: which events were asked for, in which words, and how the scenario lets them arrive."""
+"""A call's callbacks: which events were asked for, in which words, and how the scenario lets them arrive."""
 
 import uuid
 from dataclasses import dataclass
@@ -45,6 +45,12 @@ class StatusCallbacks:
         )
         self._sequence_number += 1
         departing = self._order.departing(callback, terminal=event == "completed", overtaken=event == "ringing")
+        if departing:
+            self._spawn(self._deliver(departing))
+
+    def raise_beside(self, event: str, url: str, method: str, form: Form) -> None:
+        """Report what is told at an address of its own and in words of its own: who answered, a recording."""
+        departing = self._order.beside(_Callback(event, url, method, form, str(uuid.uuid4())))
         if departing:
             self._spawn(self._deliver(departing))
 
