@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, get_args
 
 import typer
 
-from cli import carrier_admin, dnc_admin
+from cli import carrier_admin, dnc_admin, key_admin
 from cli.documents import (
+    CONVERSATION_SETTINGS,
     assistant_document,
     carrier_account_document,
     flow_document,
@@ -32,6 +34,7 @@ from dialplane.domain.accounts import (
     ConversationFlow,
     Organization,
 )
+from dialplane.domain.conversation_settings import OPT_OUT_DIGIT, RETENTION_DAYS
 from dialplane.domain.idempotency import IdempotencyKey
 from dialplane.domain.ids import new_id
 from dialplane.domain.instructions import Engine
@@ -51,13 +54,29 @@ app.add_typer(flow, name="flow")
 app.add_typer(carrier_admin.carrier_account, name="carrier-account")
 app.add_typer(carrier_admin.number, name="number")
 app.add_typer(dnc_admin.app, name="dnc")
+app.command("set-model-key")(key_admin.set_model_key)
+app.command("set-tools-key")(key_admin.set_tools_key)
 
 OrganizationOption = Annotated[str, typer.Option("--organization", help="Id of the organization (org_…).")]
 KeyInQueryOption = typer.Option(
     "--allow-key-in-query/--no-key-in-query",
     help="Whether a key may come in a URL, and so in the logs of every proxy on the way; only Klen's format does that.",
 )
+DisclosureOption = typer.Option(
+    "--disclosure/--no-disclosure",
+    help="Whether conversations begin with the words that an artificial voice speaks. Leave them out only where the "
+    "customer attests that no law asks for them.",
+)
+DisclosureMessageOption = typer.Option(
+    help="Its own words for that; {{ organization }} and {{ assistant }} stand for the names. Empty for the usual ones."
+)
+OptOutDigitOption = typer.Option(help='Key that puts a callee on the do-not-call list; "none" for none.')
+RetentionDaysOption = typer.Option(help="Days that transcripts, summaries and analyses are kept.")
 CONFIG_HELP = "as a JSON object, or @FILE with one."
+CONVERSATION_HELP = (
+    f'How the engine "conversation" holds a conversation, {CONFIG_HELP} '
+    f"Its entries: {', '.join(CONVERSATION_SETTINGS)}."
+)
 _FLOW_ENGINES = ("relay", "stream")
 
 
@@ -77,6 +96,10 @@ def create_organization(
         typer.Option(help="Kind of number that is refused by default and that it may call, such as toll_free; repeat."),
     ] = None,
     key_in_query: Annotated[bool, KeyInQueryOption] = False,
+    disclosure: Annotated[bool, DisclosureOption] = True,
+    disclosure_message: Annotated[str | None, DisclosureMessageOption] = None,
+    opt_out_digit: Annotated[str, OptOutDigitOption] = OPT_OUT_DIGIT,
+    retention_days: Annotated[int, RetentionDaysOption] = RETENTION_DAYS,
     stack: StackOption = "dialplane",
     as_json: JsonOption = False,
 ) -> None:
@@ -92,6 +115,10 @@ def create_organization(
             allowed_countries=frozenset(country or ["US"]),
             allowed_number_types=frozenset(number_type or []),
             allows_key_in_query=key_in_query,
+            discloses=disclosure,
+            disclosure_message=disclosure_message or None,
+            opt_out_digit=None if opt_out_digit == "none" else opt_out_digit,
+            retention_days=retention_days,
         )
     )
     show(organization_document(created), as_json=as_json)
@@ -116,6 +143,10 @@ def update_organization(
     default_assistant: Annotated[
         int | None, typer.Option(help="Number of the assistant for formats that name nobody; 0 for no assistant.")
     ] = None,
+    disclosure: Annotated[bool | None, DisclosureOption] = None,
+    disclosure_message: Annotated[str | None, DisclosureMessageOption] = None,
+    opt_out_digit: Annotated[str | None, OptOutDigitOption] = None,
+    retention_days: Annotated[int | None, RetentionDaysOption] = None,
     stack: StackOption = "dialplane",
     as_json: JsonOption = False,
 ) -> None:
@@ -128,10 +159,16 @@ def update_organization(
         "allowed_countries": frozenset(country) if country else None,
         "allowed_number_types": frozenset(number_type) - {"none"} if number_type else None,
         "allows_key_in_query": key_in_query,
+        "discloses": disclosure,
+        "retention_days": retention_days,
     }
     changes = {field: value for field, value in given.items() if value is not None}
     if default_assistant is not None:
         changes["default_assistant_id"] = default_assistant or None
+    if disclosure_message is not None:
+        changes["disclosure_message"] = disclosure_message or None
+    if opt_out_digit is not None:
+        changes["opt_out_digit"] = None if opt_out_digit == "none" else opt_out_digit
     if not changes:
         raise CommandFailed("Nothing to change was given. See --help for what can be.")
     show(
@@ -267,6 +304,7 @@ def put_assistant(
     llm_config: Annotated[str | None, typer.Option(help=f"Its language model, {CONFIG_HELP}")] = None,
     stt_config: Annotated[str | None, typer.Option(help=f"Its speech recognition, {CONFIG_HELP}")] = None,
     tts_config: Annotated[str | None, typer.Option(help=f"Its voice, {CONFIG_HELP}")] = None,
+    conversation: Annotated[str | None, typer.Option(help=CONVERSATION_HELP)] = None,
     stack: StackOption = "dialplane",
     as_json: JsonOption = False,
 ) -> None:
@@ -297,6 +335,7 @@ def put_assistant(
             llm_config=_configuration("--llm-config", llm_config),
             stt_config=_configuration("--stt-config", stt_config),
             tts_config=_configuration("--tts-config", tts_config),
+            **_conversation_settings(conversation),
         )
     )
     show(assistant_document(put), as_json=as_json)
@@ -376,6 +415,29 @@ def _configuration(option: str, text: str | None) -> dict[str, Any] | None:
     if not isinstance(configuration, dict):
         raise CommandFailed(f'{option} must be a JSON object such as {{"provider": "…"}}, or @FILE with one.')
     return configuration
+
+
+_OPTIONAL_TEXT = (str, NoneType)
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(CONVERSATION_SETTINGS, (int,)),
+    **{name: _OPTIONAL_TEXT for name in CONVERSATION_SETTINGS if name.endswith(("_message", "_number"))},
+    **dict.fromkeys(("on_failure", "on_machine"), (str,)),
+    "end_phrases": (list,),
+    "analysis_schema": (dict, NoneType),
+    "is_recorded": (bool,),
+}
+
+
+def _conversation_settings(text: str | None) -> dict[str, Any]:
+    """The settings of a conversation by their names. Whether they are within their bounds is not judged here."""
+    settings = _configuration("--conversation", text) or {}
+    for name, value in settings.items():
+        if name not in _TYPES:
+            raise CommandFailed(f"--conversation has {name!r}; its entries are {', '.join(CONVERSATION_SETTINGS)}.")
+        is_right = isinstance(value, _TYPES[name]) and (not isinstance(value, bool) or bool in _TYPES[name])
+        if not is_right or (isinstance(value, list) and not all(isinstance(each, str) for each in value)):
+            raise CommandFailed(f"{name} in --conversation is {value!r}, which is of the wrong type.")
+    return settings | ({"end_phrases": tuple(settings["end_phrases"])} if "end_phrases" in settings else {})
 
 
 def _no_number(name: str) -> None:

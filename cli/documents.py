@@ -30,6 +30,11 @@ def organization_document(organization: Organization) -> dict[str, Any]:
         "allowed_number_types": sorted(organization.allowed_number_types),
         "allows_key_in_query": organization.allows_key_in_query,
         "default_assistant_id": organization.default_assistant_id,
+        "discloses": organization.discloses,
+        "disclosure_message": organization.disclosure_message,
+        "opt_out_digit": organization.opt_out_digit,
+        "retention_days": organization.retention_days,
+        "model_providers": sorted(organization.model_providers),
     }
 
 
@@ -69,7 +74,27 @@ def assistant_document(assistant: Assistant) -> dict[str, Any]:
         "llm_config": assistant.llm_config,
         "stt_config": assistant.stt_config,
         "tts_config": assistant.tts_config,
+        "conversation": {name: getattr(assistant, name) for name in CONVERSATION_SETTINGS},
     }
+
+
+CONVERSATION_SETTINGS = (
+    "silence_timeout_seconds",
+    "silence_prompts",
+    "silence_message",
+    "response_timeout_seconds",
+    "fallback_message",
+    "on_failure",
+    "transfer_number",
+    "end_phrases",
+    "turns_max",
+    "opt_out_message",
+    "on_machine",
+    "voicemail_message",
+    "analysis_schema",
+    "is_recorded",
+)
+"""An assistant's settings for the engine "conversation", in the order in which they are shown."""
 
 
 def flow_document(flow: ConversationFlow) -> dict[str, Any]:

@@ -22,9 +22,10 @@ from dialplane.dynamodb.tables import Tables
 from dialplane.dynamodb.wallets import WalletStore
 from dialplane.runtime import clock
 from dialplane.runtime.carrier_accounts import CarrierSecrets
+from dialplane.runtime.organization_secrets import OrganizationSecrets
 from dialplane.usecases.manage_dnc import ManageDncUseCase
 from dialplane.usecases.manage_wallet import ManageWalletUseCase
-from dialplane.usecases.provision import ProvisionUseCase
+from dialplane.usecases.provision import ProvisionUseCase, StoreKeysUseCase
 
 # Somebody waits in front of a terminal: one more try, then say what is wrong.
 _CONFIG = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 2, "mode": "standard"})
@@ -91,6 +92,12 @@ class Stack:
         """Sets up customers on this stack."""
         secrets = CarrierSecrets(self.aws, self.output("CarrierSecretsPrefix"))
         return ProvisionUseCase(self.accounts, secrets, check_credentials, LISTING_DIALECTS, clock.now)
+
+    @property
+    def keys(self) -> StoreKeysUseCase:
+        """Stores the keys of customers' models and tools."""
+        secrets = OrganizationSecrets(self.aws, self.output("OrganizationSecretsPrefix"))
+        return StoreKeysUseCase(self.provision, secrets)
 
     @property
     def wallets(self) -> ManageWalletUseCase:

@@ -22,7 +22,15 @@ from cli.stack import Stack, StackNotFound
 from dialplane.carriers.registry import CARRIERS, credentials_of
 from dialplane.domain.accounts import CarrierAccount, ConversationFlow
 from dialplane.runtime.carrier_accounts import CarrierAccounts, CarrierSecrets
-from tests.fakes.world import ACCOUNT_SID, AUTH_TOKEN, BASE_URL, SECRETS_PREFIX, World
+from dialplane.runtime.organization_secrets import OrganizationSecrets
+from tests.fakes.world import (
+    ACCOUNT_SID,
+    AUTH_TOKEN,
+    BASE_URL,
+    ORGANIZATION_SECRETS_PREFIX,
+    SECRETS_PREFIX,
+    World,
+)
 
 BODY = {"from_phone_number": "+15551234567", "to_phone_number": "+15550109999"}
 
@@ -377,6 +385,140 @@ def test_an_assistant_is_put_with_everything_it_has_and_shown_so(world: World, t
     assert (put["prompt"], put["agent_id"]) == ("Remind {{ name }}.\nBe brief.", "agent_1")
     assert put["llm_config"] == llm
     assert (put["stt_config"], put["tts_config"]["speed"]) == ({"provider": "deepgram"}, 1.1)
+
+
+CONVERSATION: dict[str, Any] = {
+    "silence_timeout_seconds": 8,
+    "silence_prompts": 2,
+    "silence_message": "Hello?",
+    "response_timeout_seconds": 4,
+    "fallback_message": "One moment.",
+    "on_failure": "transfer",
+    "transfer_number": "+15550001111",
+    "end_phrases": ["goodbye", "that is all"],
+    "turns_max": 50,
+    "opt_out_message": "You will not be called again.",
+    "on_machine": "leave_message",
+    "voicemail_message": "Please call us back.",
+    "analysis_schema": {"type": "object", "properties": {"agreed": {"type": "boolean"}}},
+    "is_recorded": True,
+}
+
+
+def test_an_assistant_holds_conversations_as_it_is_told(world: World, tmp_path: Path) -> None:
+    organization = create_organization()
+    put = ("admin", "assistant", "put", "8", "--organization", organization, "--name", "Reminder")
+    put += ("--welcome-message", "Hello.", "--engine", "conversation")
+    (tmp_path / "conversation.json").write_text(json.dumps(CONVERSATION))
+
+    run(*put, "--conversation", f"@{tmp_path / 'conversation.json'}")
+
+    (shown,) = run_json("admin", "organization", "show", organization)["assistants"]
+    assert (shown["engine"], shown["conversation"]) == ("conversation", CONVERSATION)
+    assert run_json(*put, "--conversation", '{"turns_max": 7}')["conversation"]["turns_max"] == 7
+    assert "goodbye, that is all" in run(*put, "--conversation", json.dumps(CONVERSATION)).stdout
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"colour": "red"}, "its entries are silence_timeout_seconds"),
+        ({"turns_max": "7"}, "turns_max"),
+        ({"turns_max": True}, "turns_max"),
+        ({"turns_max": None}, "turns_max"),
+        ({"turns_max": 0}, "from 1 to 500"),
+        ({"is_recorded": 1}, "is_recorded"),
+        ({"end_phrases": "goodbye"}, "end_phrases"),
+        ({"end_phrases": ["goodbye", 7]}, "end_phrases"),
+        ({"analysis_schema": []}, "analysis_schema"),
+        ({"analysis_schema": {"type": "array"}}, "analysis_schema"),
+        ({"on_machine": None}, "on_machine"),
+        ({"on_machine": "wait"}, "hang_up, leave_message, continue"),
+        ({"on_failure": "transfer"}, "transfer_number"),
+        ({"transfer_number": "5550001111"}, "E.164"),
+    ],
+    ids=str,
+)
+def test_a_conversation_that_could_not_be_held_is_refused_and_nothing_kept(
+    world: World, settings: dict[str, Any], said: str
+) -> None:
+    on = ("--organization", world.demo.organization_id, "--name", "A", "--welcome-message", "Hi")
+    before = world.fingerprint()
+    assert said in refusal("admin", "assistant", "put", "9", *on, "--conversation", json.dumps(settings))
+    assert world.fingerprint() == before
+
+
+def test_how_an_organizations_conversations_are_held_is_shown_and_changed(world: World) -> None:
+    words = "I am {{ assistant }}, an artificial voice of {{ organization }}."
+    organization = create_organization("--disclosure-message", words, "--opt-out-digit", "*", "--retention-days", "7")
+    update = ("admin", "organization", "update", organization)
+
+    def shown() -> list[Any]:
+        document = run_json("admin", "organization", "show", organization)
+        return [document[name] for name in ("discloses", "disclosure_message", "opt_out_digit", "retention_days")]
+
+    assert shown() == [True, words, "*", 7]
+    run(*update, "--no-disclosure", "--opt-out-digit", "none")
+    assert shown() == [False, words, None, 7]
+    run(*update, "--disclosure", "--disclosure-message", "", "--opt-out-digit", "9", "--retention-days", "30")
+    assert shown() == [True, None, "9", 30]
+    assert "opt_out_digit" in refusal(*update, "--opt-out-digit", "99")
+    assert "name" in refusal(*update, "--disclosure-message", "Hello {{ name }}")
+    assert shown() == [True, None, "9", 30]
+    quiet = create_organization("--no-disclosure", "--opt-out-digit", "none")
+    kept = world.stack.provision.organization(quiet)
+    assert (kept.discloses, kept.opt_out_digit, kept.retention_days) == (False, None, 90)
+
+
+def test_a_models_key_comes_from_standard_input_and_is_shown_nowhere(world: World) -> None:
+    organization = create_organization()
+    on = ("--organization", organization, "--provider", "openai")
+    key = "sk-not-to-be-printed"
+
+    result = run("admin", "set-model-key", *on, "--base-url", "https://models.example.com/v1", stdin=f"{key}\n")
+
+    shown = run("admin", "organization", "show", organization, "--json").stdout
+    assert json.loads(shown)["model_providers"] == ["openai"]
+    assert key not in result.output + shown
+    secrets = OrganizationSecrets(world.aws, ORGANIZATION_SECRETS_PREFIX)
+    assert secrets.read(organization, "model-openai") == {"api_key": key, "base_url": "https://models.example.com/v1"}
+
+
+def test_a_key_for_tools_is_given_or_made(world: World) -> None:
+    organization = create_organization()
+    on = ("--organization", organization)
+
+    def stored() -> Any:
+        return OrganizationSecrets(world.aws, ORGANIZATION_SECRETS_PREFIX).read(organization, "tools")
+
+    given = run("admin", "set-tools-key", *on, stdin="whsec_not-to-be-printed")
+    assert "whsec_not" not in given.output
+    assert stored() == {"signing_key": "whsec_not-to-be-printed"}
+    made = run_json("admin", "set-tools-key", *on, "--generate")["signing_key"]
+    assert made.startswith("whsec_")
+    assert stored() == {"signing_key": made}
+    assert run_json("admin", "set-tools-key", *on, "--generate")["signing_key"] != made
+
+
+@pytest.mark.parametrize(
+    ("command", "stdin", "said"),
+    [
+        ("set-model-key --provider openai", "", "standard input"),
+        ("set-model-key --provider openai", "short-secret", "from 16 to 512"),
+        ("set-model-key --provider bedrock", "sk-0123456789-secret", "mistral, openai, xai"),
+        ("set-model-key --provider openai --base-url ftp://x", "sk-0123456789-secret", "base_url"),
+        ("set-tools-key", " \n", "standard input"),
+        ("set-tools-key", "two words-secret", "no spaces"),
+    ],
+)
+def test_a_key_that_could_not_be_used_is_refused_and_not_repeated(
+    world: World, command: str, stdin: str, said: str
+) -> None:
+    before = world.fingerprint()
+    message = refusal("admin", *command.split(), "--organization", world.demo.organization_id, stdin=stdin)
+    assert said in message
+    assert "secret" not in message
+    assert world.fingerprint() == before
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", '{"provider": NaN}', "@"])

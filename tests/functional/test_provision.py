@@ -19,11 +19,18 @@ from dialplane.domain.accounts import (
     Organization,
     PresentedKey,
 )
-from dialplane.domain.errors import ConfigurationInvalid, EntityNotFound, PhoneNumberInvalid, ValueInvalid
+from dialplane.domain.errors import (
+    ConfigurationInvalid,
+    EntityNotFound,
+    PhoneNumberInvalid,
+    TemplateInvalid,
+    ValueInvalid,
+)
 from dialplane.domain.ids import new_id
+from dialplane.runtime.organization_secrets import OrganizationSecrets
 from dialplane.usecases.provision import ProvisionUseCase
 from tests.fakes.moto_dynamodb import stored_items
-from tests.fakes.world import TWILIO_SECRET, World
+from tests.fakes.world import ORGANIZATION_SECRETS_PREFIX, TWILIO_SECRET, World
 from tests.functional.expectations import a_key, an_assistant, an_organization, unchanged
 
 PUBLIC_ID = "17a0cb75-fa09-4bdd-9a44-92a70d829c88"
@@ -262,10 +269,21 @@ WRONG = [
     {"active_calls_max": 0},
     {"allowed_countries": frozenset({"USA"})},
     {"allowed_number_types": frozenset({"mobile"})},
+    {"disclosure_message": ""},
+    {"disclosure_message": " "},
+    {"disclosure_message": "\x00"},
+    {"disclosure_message": "d" * 5_000},
+    {"disclosure_message": "Hello {{ name }}, I am a voice."},
+    {"opt_out_digit": ""},
+    {"opt_out_digit": "10"},
+    {"opt_out_digit": "A"},
+    {"opt_out_digit": "\u0669"},
+    {"retention_days": 0},
+    {"retention_days": 3_651},
 ]
 
 
-@pytest.mark.parametrize("changes", WRONG, ids=lambda changes: next(iter(changes)))
+@pytest.mark.parametrize("changes", WRONG, ids=ascii)
 def test_what_an_organization_cannot_be_created_with_it_cannot_be_updated_to(
     world: World, provision: ProvisionUseCase, organization_id: str, changes: dict[str, Any]
 ) -> None:
@@ -273,6 +291,30 @@ def test_what_an_organization_cannot_be_created_with_it_cannot_be_updated_to(
         provision.create_organization(Organization(**{"id": new_id("org"), "name": "New", **changes}))
     with unchanged(world), pytest.raises(ValueInvalid):
         provision.update_organization(organization_id, **changes)
+
+
+def test_a_disclosure_that_no_call_could_fill_is_refused(
+    world: World, provision: ProvisionUseCase, organization_id: str
+) -> None:
+    with unchanged(world), pytest.raises(TemplateInvalid, match="disclosure_message"):
+        provision.update_organization(organization_id, disclosure_message="I am {{ a voice }}.")
+
+
+def test_how_conversations_are_held_is_kept_and_can_be_taken_back(
+    world: World, provision: ProvisionUseCase, organization_id: str
+) -> None:
+    def kept() -> tuple[Any, ...]:
+        found = world.stack.accounts.find(Organization, organization_id)
+        assert found is not None
+        return (found.discloses, found.disclosure_message, found.opt_out_digit, found.retention_days)
+
+    assert kept() == (True, None, "9", 90)
+    words = "I am {{ assistant }}, an artificial voice of {{ organization }}."
+    changes = {"discloses": False, "disclosure_message": words, "opt_out_digit": None, "retention_days": 1}
+    provision.update_organization(organization_id, **changes)
+    assert kept() == (False, words, None, 1)
+    provision.update_organization(organization_id, discloses=True, disclosure_message=None, opt_out_digit="*")
+    assert kept() == (True, None, "*", 1)
 
 
 @pytest.mark.parametrize("field", ["id", "currency", "is_active", "colour"])
@@ -295,6 +337,85 @@ def test_a_default_assistant_is_one_of_the_organizations_own(
 def test_an_organization_of_nobody_cannot_be_updated(world: World, provision: ProvisionUseCase) -> None:
     with unchanged(world), pytest.raises(EntityNotFound):
         provision.update_organization("org_none", name="New")
+
+
+# ---- keys of models and tools ----------------------------------------------------------------------------------------
+
+MODEL_KEY = "sk-0123456789abcdef"
+
+
+def secret_of(world: World, organization_id: str, name: str) -> Any:
+    return OrganizationSecrets(world.aws, ORGANIZATION_SECRETS_PREFIX).read(organization_id, name)
+
+
+def test_a_key_for_a_model_is_stored_and_known_to_be_there(world: World, organization_id: str) -> None:
+    keys = world.stack.keys
+    assert keys.put_model_key(organization_id, provider="openai", api_key=MODEL_KEY).model_providers == {"openai"}
+    stored = keys.put_model_key(
+        organization_id, provider="mistral", api_key=MODEL_KEY, base_url="http://127.0.0.1:8080/v1"
+    )
+    assert stored.model_providers == {"openai", "mistral"}
+    assert world.stack.accounts.find(Organization, organization_id) == stored
+    assert secret_of(world, organization_id, "model-openai") == {"api_key": MODEL_KEY}
+    assert secret_of(world, organization_id, "model-mistral") == {
+        "api_key": MODEL_KEY,
+        "base_url": "http://127.0.0.1:8080/v1",
+    }
+    assert secret_of(world, organization_id, "model-xai") is None
+    assert MODEL_KEY not in json.dumps(stored_items(world.tables.accounts), default=str)
+
+
+def test_another_key_takes_the_place_of_the_one_before_with_its_address(world: World, organization_id: str) -> None:
+    keys = world.stack.keys
+    keys.put_model_key(organization_id, provider="xai", api_key=MODEL_KEY, base_url="https://models.example.com")
+    keys.put_model_key(organization_id, provider="xai", api_key=f"{MODEL_KEY}-2")
+    assert secret_of(world, organization_id, "model-xai") == {"api_key": f"{MODEL_KEY}-2"}
+
+
+def test_a_signing_key_is_stored_for_the_tools(world: World, organization_id: str) -> None:
+    world.stack.keys.put_signing_key(organization_id, "whsec_0123456789")
+    assert secret_of(world, organization_id, "tools") == {"signing_key": "whsec_0123456789"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"provider": "bedrock"}, "provider"),
+        ({"provider": "scripted"}, "provider"),
+        ({"provider": "xai_realtime"}, "provider"),
+        ({"provider": ""}, "provider"),
+        ({"api_key": ""}, "key"),
+        ({"api_key": "short"}, "key"),
+        ({"api_key": "with a space in it"}, "key"),
+        ({"api_key": f"{MODEL_KEY}\r\nX-Injected: 1"}, "key"),
+        ({"api_key": "\u00e9" * 20}, "key"),
+        ({"api_key": "k" * 513}, "key"),
+        ({"base_url": "models.example.com"}, "base_url"),
+        ({"base_url": "file:///etc/passwd"}, "base_url"),
+        ({"base_url": "https://user:password@models.example.com"}, "base_url"),
+        ({"base_url": "https://models.example.com/?key=1"}, "base_url"),
+        ({"base_url": "https://models.example.com/\r\n"}, "base_url"),
+        ({"base_url": ""}, "base_url"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else ascii(value),
+)
+def test_a_key_that_could_not_be_used_is_refused_and_not_repeated(
+    world: World, organization_id: str, changes: dict[str, str], field: str
+) -> None:
+    with unchanged(world), pytest.raises(ValueInvalid) as refused:
+        world.stack.keys.put_model_key(organization_id, **{"provider": "openai", "api_key": MODEL_KEY, **changes})
+    assert refused.value.details["field"] == field
+    assert "0123456789" not in refused.value.message
+    assert secret_of(world, organization_id, "model-openai") is None
+
+
+def test_nobodys_keys_are_stored(world: World) -> None:
+    with unchanged(world), pytest.raises(EntityNotFound):
+        world.stack.keys.put_model_key("org_none", provider="openai", api_key=MODEL_KEY)
+    with unchanged(world), pytest.raises(EntityNotFound):
+        world.stack.keys.put_signing_key("org_none", "whsec_0123456789")
+    with unchanged(world), pytest.raises(ValueInvalid):
+        world.stack.keys.put_signing_key("org_none", "short")
 
 
 # ---- keys ------------------------------------------------------------------------------------------------------------

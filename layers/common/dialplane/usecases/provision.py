@@ -22,9 +22,11 @@ from dialplane.domain.accounts import (
     Scope,
 )
 from dialplane.domain.assistants import check_assistant, check_name, check_within
-from dialplane.domain.errors import EntityNotFound, ValueInvalid
+from dialplane.domain.errors import EntityNotFound, ValueInvalid, VariablesMissing
 from dialplane.domain.ids import new_id
+from dialplane.domain.language_model import PROVIDERS_WITH_KEY
 from dialplane.domain.phone_numbers import REFUSED_NUMBER_TYPES, REGIONS, PhoneNumber
+from dialplane.domain.templates import check_text, render
 
 ALL_SCOPES = frozenset(scope.value for scope in Scope)
 CUSTOMER_SCOPES = ALL_SCOPES - {Scope.DEPOSIT.value}
@@ -33,6 +35,11 @@ CUSTOMER_SCOPES = ALL_SCOPES - {Scope.DEPOSIT.value}
 _PUBLIC_ID = re.compile(r"(?![0-9]+$)[A-Za-z0-9_-]{1,64}")
 _CALLS_PER_SECOND_MAX = 1_000
 _CURRENCY = re.compile(r"[A-Z]{3}")
+_KEY_OF_A_TELEPHONE = re.compile(r"[0-9*#]")
+_RETENTION_DAYS_MAX = 3_650
+# It goes into a header as it is.
+_SECRET_KEY = re.compile(r"[\x21-\x7e]{16,512}")
+_BASE_URL = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,255}(?:/[A-Za-z0-9._~/-]{0,255})?")
 # The currency is that of the wallet and of every hold in it: it stays.
 _UPDATABLE = frozenset(
     {
@@ -44,6 +51,11 @@ _UPDATABLE = frozenset(
         "allowed_number_types",
         "allows_key_in_query",
         "default_assistant_id",
+        "discloses",
+        "disclosure_message",
+        "opt_out_digit",
+        "retention_days",
+        "model_providers",
     }
 )
 
@@ -69,6 +81,13 @@ class SecretStore(Protocol):
 
     def put(self, organization_id: str, carrier_account_id: str, secret: Mapping[str, str]) -> None:
         """Create or replace the secret of a carrier account."""
+
+
+class OrganizationSecretStore(Protocol):
+    """Where an organization's other secrets are kept."""
+
+    def put(self, organization_id: str, name: str, secret: Mapping[str, str]) -> None:
+        """Create or replace a secret."""
 
 
 CheckCredentials = Callable[[str, Mapping[str, str]], None]
@@ -292,10 +311,56 @@ class ProvisionUseCase:
         return assistant
 
 
+@dataclass(frozen=True, slots=True)
+class StoreKeysUseCase:
+    """Stores the keys that an organization's conversations need. They go to the secret store and nowhere else.
+
+    Raises ValueInvalid for keys that could not be used, and EntityNotFound for an organization that does not exist.
+    """
+
+    provision: ProvisionUseCase
+    secrets: OrganizationSecretStore
+
+    def put_model_key(
+        self, organization_id: str, *, provider: str, api_key: str, base_url: str | None = None
+    ) -> Organization:
+        """The key for a provider of language models; with ``base_url`` one that only speaks as that provider does."""
+        if provider not in PROVIDERS_WITH_KEY:
+            raise ValueInvalid(
+                f"The provider {provider!r} takes no key; these do: {', '.join(sorted(PROVIDERS_WITH_KEY))}.",
+                field="provider",
+            )
+        if base_url is not None and _BASE_URL.fullmatch(base_url) is None:
+            raise ValueInvalid(
+                "base_url must be an address such as https://models.example.com/v1, without user and query.",
+                field="base_url",
+            )
+        _check_secret_key(api_key)
+        organization = self.provision.organization(organization_id)
+        # The secret first: an organization with a provider and no key would have calls that nobody can hold.
+        secret = {"api_key": api_key} | ({"base_url": base_url} if base_url is not None else {})
+        self.secrets.put(organization_id, f"model-{provider}", secret)
+        providers = organization.model_providers | {provider}
+        return self.provision.update_organization(organization_id, model_providers=providers)
+
+    def put_signing_key(self, organization_id: str, signing_key: str) -> None:
+        """The key that requests to the organization's own tools are signed with."""
+        _check_secret_key(signing_key)
+        self.provision.organization(organization_id)
+        self.secrets.put(organization_id, "tools", {"signing_key": signing_key})
+
+
+def _check_secret_key(key: str) -> None:
+    if _SECRET_KEY.fullmatch(key) is None:
+        # It is not repeated.
+        raise ValueInvalid("The key must have from 16 to 512 letters, digits and signs, and no spaces.", field="key")
+
+
 def _check_organization(organization: Organization) -> None:
     check_name(organization.name)
     _check_at_least(1, rate=organization.rate_micros_per_minute, increment=organization.billing_increment_seconds)
     _check_at_least(1, active_calls_max=organization.active_calls_max)
+    _check_conversations(organization)
     if _CURRENCY.fullmatch(organization.currency) is None:
         raise ValueInvalid(
             f'currency is {organization.currency!r}; it must be an ISO 4217 code such as "USD".', field="currency"
@@ -312,6 +377,27 @@ def _check_organization(organization: Organization) -> None:
             f"{', '.join(sorted(REFUSED_NUMBER_TYPES))}.",
             field="number_types",
         )
+
+
+def _check_conversations(organization: Organization) -> None:
+    """How all its conversations are held."""
+    check_within(1, _RETENTION_DAYS_MAX, retention_days=organization.retention_days)
+    digit = organization.opt_out_digit
+    if digit is not None and _KEY_OF_A_TELEPHONE.fullmatch(digit) is None:
+        raise ValueInvalid("opt_out_digit must be one key of a telephone: 0 to 9, * or #.", field="opt_out_digit")
+    message = organization.disclosure_message
+    if message is None:
+        return
+    check_text(message, field="disclosure_message")
+    try:
+        said = render(message, {"organization": "", "assistant": ""}, field="disclosure_message")
+    except VariablesMissing as missing:
+        raise ValueInvalid(
+            f"disclosure_message names {', '.join(missing.names)}; it can name organization and assistant.",
+            field="disclosure_message",
+        ) from missing
+    if not said.strip():
+        raise ValueInvalid("disclosure_message says nothing.", field="disclosure_message")
 
 
 def _check_carrier_account(name: str, calls_per_second: int | None) -> None:
