@@ -119,6 +119,11 @@ TALKATIVE = Script(
     ),
     left_alone=Move("Tell me more, please."),
 )
+THINKS_LONG = Script(
+    (Answer(r"\?", Move("Tuesday would be good.", after_seconds=600.0), times=1), *_POLITE),
+    left_alone=Move("Okay."),
+    turns_max=8,
+)
 SAYS_GOODBYE = Script((Answer(ANYTHING, Move("Goodbye."), times=1),))
 PERSON = Script(nobody_there=None, is_person=True)
 

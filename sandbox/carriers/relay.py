@@ -32,7 +32,7 @@ TURN_SECONDS = 1.0
 """Silence after which a person at a terminal is told that it is their turn."""
 PATIENCE_SECONDS = 30.0
 """For how long somebody who was spoken to once listens to silence."""
-RECORDS_SILENCE_SECONDS = 10.0
+RECORDS_SILENCE_SECONDS = 20.0
 """After how much silence an answering machine hangs up."""
 FRAME_BYTES_MAX = 32 * 1024
 # Sums of simulated seconds are floats.

@@ -291,6 +291,12 @@ CONVERSATIONS: tuple[Scenario, ...] = (
         "the WebSocket breaks in the middle of a sentence",
         script=callee_scripts.SOCKET_DIES,
     ),
+    Scenario(
+        "+15550100151",
+        "thinks-long",
+        "the callee thinks for ten minutes before the first answer, so that many calls can talk at the same time",
+        script=callee_scripts.THINKS_LONG,
+    ),
 )
 
 _BY_NUMBER = {scenario.number: scenario for scenario in (*SCENARIOS, *CONVERSATIONS)}
