@@ -16,7 +16,6 @@ from dialplane.domain.dnc import DncEntry
 from dialplane.domain.ids import new_id
 from dialplane.dynamodb.destinations import DestinationStore
 from dialplane.runtime import clock
-from dialplane.runtime.organization_secrets import MODEL_OPENAI, OrganizationSecrets
 from sandbox.models import API_KEY_PREFIX, BASE_PATH
 
 MICROS = 1_000_000
@@ -122,17 +121,11 @@ def _at(carrier_url: str, secret: Mapping[str, str]) -> dict[str, str]:
 def _first_organization(stack: Stack, carrier_url: str, secrets: Secrets) -> tuple[str, str, dict[str, str]]:
     provision = stack.provision
     organization = provision.create_organization(
-        Organization(
-            id=new_id("org"),
-            name="Example Dental",
-            allowed_countries=frozenset({"US", "NL"}),
-            model_providers=frozenset({"openai"}),
-        )
+        Organization(id=new_id("org"), name="Example Dental", allowed_countries=frozenset({"US", "NL"}))
     )
     # A key that only the sandbox's own model takes, at the address where it is.
-    model_key = {"api_key": f"{API_KEY_PREFIX}demo", "base_url": f"{carrier_url}{BASE_PATH}"}
-    OrganizationSecrets(stack.aws, stack.output("OrganizationSecretsPrefix")).put(
-        organization.id, MODEL_OPENAI, model_key
+    stack.keys.put_model_key(
+        organization.id, provider="openai", api_key=f"{API_KEY_PREFIX}demonstration", base_url=f"{carrier_url}{BASE_PATH}"
     )
     provision.put_assistant(
         Assistant(

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from dialplane.aws.retries import AwsError
 from dialplane.aws.transport import AwsRequest, AwsTransport, region_of
-from dialplane.usecases.sockets import SocketGone
+from dialplane.usecases.sockets import SocketFailed, SocketGone
 
 _SERVICE = "execute-api"  # as which requests are signed, and what errors call it
 _THROTTLED_PAUSE_SECONDS = 0.1
@@ -49,13 +49,16 @@ class HttpSockets:
         )
 
     def send(self, connection_id: str, frame: Mapping[str, Any]) -> None:
-        """Send a frame as compact JSON. Raises SocketGone when the connection is closed, else AwsError.
+        """Send a frame as compact JSON. Raises SocketGone when the connection is closed, else SocketFailed.
 
-        After an AwsError the frame may have been delivered or not.
+        After a SocketFailed the frame may have been delivered or not.
         """
         # Half a character of two, as a model's stream may end in, has no UTF-8: it becomes a question mark.
         body = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-        self._request("PostToConnection", "POST", connection_id, body)
+        try:
+            self._request("PostToConnection", "POST", connection_id, body)
+        except AwsError as error:
+            raise SocketFailed(str(error)) from error
 
     def close(self, connection_id: str) -> None:
         """Close a connection; one that is closed already is left at that. Raises AwsError."""

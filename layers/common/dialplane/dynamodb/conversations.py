@@ -62,6 +62,10 @@ class ConversationStore:
             "destination": call["destination"],
             "caller_number": call["caller_number"],
             "turn": encode(0),
+            # Should it never be concluded; then the end of the call and of its retention are counted from there.
+            "expires_at": encode(
+                retention_end(at, ConversationSettings.from_json(call["conversation_json"]["S"]).retention_days)
+            ),
             _ENTRIES: encode([]),
         }
         sets = [f"{name} = if_not_exists({name}, :{name})" for name in first]

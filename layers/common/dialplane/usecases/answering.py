@@ -17,7 +17,7 @@ from dialplane.domain.conversation_settings import EndReason
 from dialplane.domain.conversations import Conversation, Entry, EntryKind, Source
 from dialplane.domain.language_model import LanguageModel, Message, ModelFailed, ModelRequest, ToolCall
 from dialplane.domain.prompting import model_request
-from dialplane.usecases.sockets import SocketGone
+from dialplane.usecases.sockets import SocketFailed, SocketGone
 from dialplane.usecases.speech import Speech
 
 logger = logging.getLogger(__name__)
@@ -82,17 +82,18 @@ class Answer:
         """Say something that is there already. Nobody may be there to hear it any more."""
         try:
             (self._answer if is_interruptible else self._last_words).add(text)
-        except SocketGone:
-            logger.warning("socket_gone", extra={"call_id": self._conversation.call_id})
+        except SocketFailed as failure:
+            logger.warning("socket_failed", extra={"call_id": self._conversation.call_id, "reason": str(failure)})
 
     def think(self) -> Ending | None:
         """Have the model answer. Returns how it wants the conversation to end, if it does.
 
-        Raises ModelFailed, TurnLost and SocketGone.
+        Raises ModelFailed, TurnLost and SocketFailed.
         """
         model = self._means.open_model(self._conversation)
         request = model_request(self._conversation, builtin_tools.offered(self._conversation.settings))
         for _ in range(_TOOL_ROUNDS_MAX):
+            said_before = len(self._answer.text)
             calls = self._listen_to(model, request)
             if not calls:
                 if self._answer.is_empty:
@@ -105,7 +106,7 @@ class Answer:
                     return outcome
                 self._tools.append((call, outcome))
                 results.append(Message("tool", outcome, tool_call_id=call.id))
-            used = Message("assistant", self._answer.text, tool_calls=tuple(calls))
+            used = Message("assistant", self._answer.text[said_before:], tool_calls=tuple(calls))
             request = replace(request, messages=(*request.messages, used, *results))
         raise ModelFailed(f"it has used tools {_TOOL_ROUNDS_MAX} times and said nothing of them")
 
@@ -114,8 +115,8 @@ class Answer:
         for speech in (self._answer, self._last_words):
             try:
                 speech.finish()
-            except SocketGone:
-                logger.warning("socket_gone", extra={"call_id": self._conversation.call_id})
+            except SocketFailed as failure:
+                logger.warning("socket_failed", extra={"call_id": self._conversation.call_id, "reason": str(failure)})
                 return
 
     def entries(self, at: datetime, source: Source, last_source: Source = Source.FAREWELL) -> tuple[Entry, ...]:

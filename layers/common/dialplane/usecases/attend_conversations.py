@@ -28,7 +28,7 @@ from dialplane.domain.errors import CallNotInProgress, ControlUnsupported, Dialp
 from dialplane.domain.times import from_text
 from dialplane.usecases.answering import GOODBYE, Ending
 from dialplane.usecases.converse import Conversations, ConverseUseCase, asks_for_opt_out
-from dialplane.usecases.sockets import SocketGone, Sockets
+from dialplane.usecases.sockets import SocketFailed, Sockets
 
 logger = logging.getLogger(__name__)
 
@@ -190,7 +190,7 @@ class AttendConversationsUseCase:
             return False
         try:
             self.sockets.send(conversation.connection_id, {"type": "end"})
-        except SocketGone:
+        except SocketFailed:
             return False
         return True
 

@@ -40,7 +40,7 @@ from dialplane.domain.opt_out import is_opt_out
 from dialplane.domain.times import to_text
 from dialplane.usecases.answering import GOODBYE, Answer, Ending, Means, TurnLost
 from dialplane.usecases.serve_instructions import InstructionsRequest
-from dialplane.usecases.sockets import SocketGone, Sockets
+from dialplane.usecases.sockets import SocketFailed, Sockets
 
 logger = logging.getLogger(__name__)
 
@@ -210,8 +210,8 @@ class ConverseUseCase:
             return False
         try:
             self.sockets.send(conversation.connection_id, {"type": "text", "token": text, "last": True})
-        except SocketGone:
-            logger.warning("socket_gone", extra={"call_id": conversation.call_id})
+        except SocketFailed as failure:
+            logger.warning("socket_failed", extra={"call_id": conversation.call_id, "reason": str(failure)})
             return False
         return True
 
@@ -287,8 +287,8 @@ class ConverseUseCase:
             ending = answer.think()
         except TurnLost:
             pass
-        except SocketGone:
-            logger.warning("socket_gone", extra={"call_id": conversation.call_id})
+        except SocketFailed as failure:
+            logger.warning("socket_failed", extra={"call_id": conversation.call_id, "reason": str(failure)})
         except ModelFailed as failure:
             logger.error("model_failed", extra={"call_id": conversation.call_id, "reason": failure.reason})
             ending = _after_failure(conversation)

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 
-class SocketGone(Exception):
+class SocketFailed(Exception):
+    """A frame was not taken, or nobody knows: whoever listens may not have heard it."""
+
+
+class SocketGone(SocketFailed):
     """The WebSocket is closed: nobody hears what is sent to it."""
 
 
@@ -14,7 +18,7 @@ class Sockets(Protocol):
     """WebSockets by their connection ids."""
 
     def send(self, connection_id: str, frame: Mapping[str, Any]) -> None:
-        """Send one frame. Raises SocketGone."""
+        """Send one frame. Raises SocketFailed."""
 
     def close(self, connection_id: str) -> None:
         """Close it; one that is gone is success."""
