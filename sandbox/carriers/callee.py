@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sandbox.carriers.callee_scripts import Answer, Move, Script
-from sandbox.carriers.journal import ConversationJournal, ConversationRecord
+from sandbox.carriers.journal import CONVERSATIONS_MAX, ConversationJournal, ConversationRecord
 from sandbox.carriers.line import CallEnds, Ending, Line
 from sandbox.carriers.person import Terminal, Terminals
 from sandbox.carriers.scenarios import Callee, Scenario
@@ -89,11 +89,15 @@ class Mind:
 
 @dataclass
 class CalleeOnCall:
-    """One callee on one call, with what it has heard; a further session of the same call finds it as it was."""
+    """One callee on one call, with what it has heard; a further session of the same call finds it as it was.
+
+    `sessions` counts those that were begun, opened or not.
+    """
 
     mind: Mind
     record: ConversationRecord
     terminal: Terminal | None = None
+    sessions: int = 0
     has_greeted: bool = False
 
 
@@ -115,6 +119,8 @@ class Callees:
                 callee.terminal = self.terminals.take()
             self.journal.add(record)
             self._on_calls[call_id] = callee
+            while len(self._on_calls) > CONVERSATIONS_MAX:
+                del self._on_calls[next(iter(self._on_calls))]
         return callee
 
     def clear(self) -> None:

@@ -69,15 +69,17 @@ async def converse_over_relay(url: str, settings: RelaySettings, session: Socket
         report.fail(RELAY_ATTRIBUTE_INVALID, f"url must start with wss://, got {url!r}")
         session.notify(RELAY_ATTRIBUTE_INVALID, report.error_message, url=url, method="GET")
         return
-    socket = await session.line.attend(session.open_socket(url))
-    if socket is None:
-        report.fail(RELAY_CONNECT_FAILED, "Unable to connect to the WebSocket server")
-        session.notify(RELAY_CONNECT_FAILED, report.error_message, url=url, method="GET")
-        return
     facts = session.relay_facts()
     callee = session.callees.on_call(
         facts["callSid"], from_number=facts["from"], to_number=facts["to"], scenario=session.scenario
     )
+    callee.sessions += 1
+    socket = await session.line.attend(session.open_socket(url))
+    if socket is None:
+        callee.record.note(session.line.timeline.elapsed_seconds, "unreachable")
+        report.fail(RELAY_CONNECT_FAILED, "Unable to connect to the WebSocket server")
+        session.notify(RELAY_CONNECT_FAILED, report.error_message, url=url, method="GET")
+        return
     relay = RelaySession(socket, session, settings, callee, url)
     setup = {"type": "setup", "sessionId": report.session_id, **facts}
     if await relay.run({**setup, "customParameters": dict(settings.custom_parameters)}):

@@ -267,6 +267,9 @@ async def _dial(document: Document, verb: Element, session: CallSession) -> Inst
             raise
         status = _DIAL_STATUSES[ended.ending]
     else:
+        record = session.callees.journal.find(session.relay_facts()["callSid"])
+        if record is not None:
+            record.note(line.timeline.elapsed_seconds, "connected", destinations[0].strip())
         limit_seconds = _number(verb, "timeLimit", DIAL_TIME_LIMIT_SECONDS_DEFAULT)
         talked_seconds = min(scenario.talks_seconds, scenario.hangs_up_after_seconds, limit_seconds)
         await line.wait(talked_seconds)

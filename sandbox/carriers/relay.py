@@ -24,7 +24,7 @@ from sandbox.carriers.session import SocketSession
 from sandbox.carriers.speech import KEYS, SPEECH, Cut, Playback, speaking_seconds
 
 LISTENS_FIRST_SECONDS = 2.0
-LEFT_ALONE_SECONDS = 2.0
+LEFT_ALONE_SECONDS = 3.0
 """Silence after which somebody who was spoken to understands that it is their turn."""
 HESITATION_SECONDS = 6.0
 """Silence in the middle of an utterance after which nobody expects it to go on."""
@@ -513,15 +513,15 @@ class RelaySession:
         """When something is due, and whether time passes as it does for the application until then."""
         if happening := self._happening():
             return min(happening), False
-        waits_for_nothing = not self._was_spoken_to and self._terminal is None
+        waits_for_nothing = not self._was_spoken_to and self._terminal is None and self._callee.sessions <= 1
         moments = [self._gives_up_at()]
-        if waits_for_nothing and not self._mind.turns:
+        if not self._was_spoken_to and self._terminal is None and not self._mind.turns:
             moments.append(self._begun_at + LISTENS_FIRST_SECONDS)
         elif self._terminal is not None and self._is_left_to_the_person:
             moments.append(self._quiet_since + TURN_SECONDS)
         elif self._unanswered and self._mind.script.left_alone is not None and self._terminal is None:
             moments.append(self._quiet_since + LEFT_ALONE_SECONDS)
-        # An application that never says a word is not waited for: the callee listens to silence, as fast as time goes.
+        # An application that never said a word is not waited for: the callee listens to silence, as fast as time goes.
         return min(moments), not waits_for_nothing
 
     def _is_anything_due(self) -> bool:
