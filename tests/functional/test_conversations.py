@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from dialplane.aws.client import AwsError
 from dialplane.domain.conversations import Source
 from dialplane.domain.language_model import LanguageModel, Message, ModelFailed, ModelRequest, ToolCall
 from dialplane.dynamodb.destinations import DestinationStore
+from dialplane.runtime import conversing
+from dialplane.runtime.organization_secrets import OrganizationSecrets
 from tests.fakes.phones import Exchange, Killed, Phone, an_exchange
 from tests.fakes.world import World
 
@@ -329,6 +333,28 @@ def test_a_model_that_gives_no_answer_is_apologized_for_and_the_call_ends(
     exchange.pass_time(12)
     assert phone.is_ended
     assert phone.conversation.end_reason == "model_failed"
+
+
+def test_a_model_whose_key_cannot_be_read_is_apologized_for(exchange: Exchange) -> None:
+    exchange.set_organization(model_providers=frozenset({"openai"}))
+    configured = {"llm_config": {"provider": "openai"}, "stt_config": {}, "tts_config": {}}
+    phone = exchange.phone(**configured, fallback_message="Sorry, technical trouble.")
+    unreadable = AwsError(service="secretsmanager", operation="GetSecretValue", code="InternalServiceError")
+    with patch.object(OrganizationSecrets, "read", side_effect=unreadable):
+        phone.answer()
+        phone.say("hello")
+    assert phone.heard == "Sorry, technical trouble."
+
+
+def test_the_model_is_opened_while_the_callee_listens_to_the_greeting(exchange: Exchange) -> None:
+    phone = exchange.phone()
+    url = phone.fetch_address()
+    assert url is not None
+    assert phone.knock(url)
+    opened: list[str] = []
+    with patch.object(conversing, "open_model", side_effect=lambda *args, **kwargs: opened.append(phone.heard)):
+        phone.set_up()
+    assert len(opened) == 1
 
 
 def test_a_model_that_fails_in_the_middle_has_said_what_was_heard(exchange: Exchange) -> None:

@@ -1,13 +1,14 @@
 """Models of Amazon Bedrock, through ConverseStream.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html
-The only module that loads boto3, and only once it is asked something: a stream of events that are signed binary frames
-is not worth a client of our own, and half a second of loading is short beside what a model takes. The runtime of a
-Lambda function brings boto3 along.
+The only module that loads boto3, and only once one of its models is opened: a stream of events that are signed binary
+frames is not worth a client of our own. Loading takes as long as a model's first words, in a small function longer; so
+models are opened before anybody waits for them. The runtime of a Lambda function brings boto3 along.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import threading
@@ -37,6 +38,8 @@ class BedrockModel:
     def __init__(self, *, model: str, temperature: float | None = None) -> None:
         self._model = model
         self._temperature = temperature
+        with contextlib.suppress(Exception):  # what stands in its way is told to whoever asks it something
+            _client()
 
     def stream(self, request: ModelRequest) -> Iterator[str | ToolCall]:
         """The answer as it comes; ``LanguageModel`` says more."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dialplane.aws.client import AwsClient
+from dialplane.aws.client import AwsClient, AwsError
 from dialplane.domain.builtin_tools import customer_tools
 from dialplane.domain.conversations import Conversation
-from dialplane.domain.language_model import LanguageModel, ToolCall
+from dialplane.domain.language_model import LanguageModel, ModelFailed, ToolCall
 from dialplane.dynamodb.answers import AnswerStore
 from dialplane.dynamodb.conversations import ConversationStore
 from dialplane.dynamodb.destinations import DestinationStore
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # frames must not wait for what only tasks and analyses need
     from dialplane.usecases.attend_conversations import AttendConversationsUseCase
 
 CARRIER_TIMEOUT_SECONDS = 5.0
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,11 @@ class _CustomerTools:
             return None
         from dialplane.tools.http_tool import HttpTools  # noqa: PLC0415 - most conversations use none
 
-        secret = self.secrets.read(conversation.organization_id, "tools") or {}
+        try:
+            secret = self.secrets.read(conversation.organization_id, "tools") or {}
+        except (AwsError, ValueError):
+            logger.exception("tool_key_not_read", extra={"call_id": conversation.call_id})
+            return "The tool cannot be used now."
         result = HttpTools().call(
             declared,
             tool.arguments,
@@ -57,9 +63,16 @@ def model_opener(secrets: OrganizationSecrets) -> Callable[[Conversation], Langu
 
     def open_for(conversation: Conversation) -> LanguageModel:
         settings = conversation.settings
+
+        def secret(provider: str) -> Mapping[str, str] | None:
+            try:
+                return secrets.read(conversation.organization_id, f"model-{provider}")
+            except (AwsError, ValueError) as error:
+                raise ModelFailed(f"its key cannot be read ({type(error).__name__})") from error
+
         return open_model(
             settings.llm,
-            secret=lambda provider: secrets.read(conversation.organization_id, f"model-{provider}"),
+            secret=secret,
             variables=settings.variables,
             language=settings.language,
         )

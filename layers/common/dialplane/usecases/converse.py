@@ -8,6 +8,7 @@ belongs to ``attend_conversations``; the wording for a model to ``domain.prompti
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import re
@@ -17,6 +18,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from dialplane.domain import opt_out
 from dialplane.domain.conversation_settings import EndReason
 from dialplane.domain.conversations import (
     OPT_OUT_SECONDS_MAX,
@@ -36,7 +38,6 @@ from dialplane.domain.conversations import (
 from dialplane.domain.dnc import DncEntry
 from dialplane.domain.instructions import Instructions
 from dialplane.domain.language_model import LanguageModel, ModelFailed, ToolCall
-from dialplane.domain.opt_out import is_opt_out
 from dialplane.domain.times import to_text
 from dialplane.usecases.answering import GOODBYE, Answer, Ending, Means, TurnLost
 from dialplane.usecases.serve_instructions import InstructionsRequest
@@ -199,10 +200,17 @@ class ConverseUseCase:
             self.put(begun, "record", delay=speech_time(begun.settings.disclosure or ""))
         if begun.connections > 1:
             self.speak(begun, _RECONNECTED + _last_words(begun), Source.FALLBACK)
-            return
-        if begun.settings.disclosure is not None:
-            self.send(begun, begun.settings.first_message)
-        self.look_again(begun)
+        else:
+            if begun.settings.disclosure is not None:
+                self.send(begun, begun.settings.first_message)
+            self.look_again(begun)
+        self._get_ready(begun)
+
+    def _get_ready(self, conversation: Conversation) -> None:
+        """Load what the first answer needs. Nobody waits for it now; after the callee's words it would be silence."""
+        opt_out.prepare()
+        with contextlib.suppress(ModelFailed):  # what stands in its way is heard of when it is asked something
+            self.open_model(conversation)
 
     def send(self, conversation: Conversation, text: str) -> bool:
         """Send a text to be spoken that is on record already; False when nobody is there to hear it."""
@@ -267,7 +275,7 @@ class ConverseUseCase:
 
     def _answer(self, conversation: Conversation, words: str, began: float) -> None:
         settings = conversation.settings
-        if is_opt_out(words, settings.language):
+        if opt_out.is_opt_out(words, settings.language):
             self.opt_out(conversation)
         elif conversation.is_ending or is_machine_served(conversation):
             # The last words are being spoken, or a machine is: there is nobody to answer.
@@ -392,7 +400,7 @@ def asks_for_opt_out(conversation: Conversation) -> bool:
         return False
     settings = conversation.settings
     return any(
-        is_opt_out(entry.text, settings.language)
+        opt_out.is_opt_out(entry.text, settings.language)
         if entry.kind is EntryKind.CALLEE
         else entry.kind is EntryKind.DIGITS and entry.text == settings.opt_out_digit
         for entry in conversation.entries
