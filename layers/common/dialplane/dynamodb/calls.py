@@ -223,7 +223,8 @@ class CallStore:
             source=event.source,
             verdict=transition.verdict,
             carrier_status=event.carrier_status,
-            carrier_call_id=event.carrier_call_id,
+            # Empty where a report does not name its call; an index has it as a key, which may not be.
+            carrier_call_id=event.carrier_call_id or transition.call.carrier_call_id,
             status=event.status.value if event.status is not None else None,
             sequence=event.sequence,
             occurred_at=event.occurred_at,

@@ -40,7 +40,7 @@ class RecordedEvent:
     source: str
     verdict: Verdict
     carrier_status: str
-    carrier_call_id: str
+    carrier_call_id: str | None = None
     status: str | None = None
     sequence: int | None = None
     occurred_at: datetime | None = None
@@ -115,7 +115,7 @@ class ApplyCarrierEventUseCase:
         if report.call_id is not None:
             return self.calls.get(report.organization_id, report.call_id)
         names = (report.event.carrier_call_id, report.event.other_carrier_call_id)
-        found = (self.calls.find_by_carrier_call_id(report.organization_id, name) for name in names if name is not None)
+        found = (self.calls.find_by_carrier_call_id(report.organization_id, name) for name in names if name)
         return next((call for call in found if call is not None), None)
 
     def _transition(self, call: Call, report: CarrierReport) -> Transition:
