@@ -125,7 +125,10 @@ def _first_organization(stack: Stack, carrier_url: str, secrets: Secrets) -> tup
     )
     # A key that only the sandbox's own model takes, at the address where it is.
     stack.keys.put_model_key(
-        organization.id, provider="openai", api_key=f"{API_KEY_PREFIX}demonstration", base_url=f"{carrier_url}{BASE_PATH}"
+        organization.id,
+        provider="openai",
+        api_key=f"{API_KEY_PREFIX}demonstration",
+        base_url=f"{carrier_url}{BASE_PATH}",
     )
     provision.put_assistant(
         Assistant(
