@@ -43,7 +43,7 @@ PROMPT = " ".join(
             f"Rule {number}: when the callee asks about treatment {number}, say that it takes about {number * 10} "
             "minutes, that nothing needs to be prepared, and that the practice will call back about the costs; never "
             "name a price."
-            for number in range(1, 20)
+            for number in range(1, 22)
         ),
     ]
 )
