@@ -20,11 +20,15 @@ class Mischief(Enum):
 
 @dataclass(frozen=True)
 class Move:
-    """What a callee does when it has its turn: first trouble, then keys, then words. Nothing of it is silence."""
+    """What a callee does when it has its turn: first trouble, then keys, then words. Nothing of it is silence.
+
+    Who hangs up after words does so half a second later, unless `slams` the phone down with the last of them.
+    """
 
     says: str = ""
     presses: str = ""
     hangs_up: bool = False
+    slams: bool = False
     after_seconds: float = THINKS_SECONDS
     mischief: Mischief | None = None
 
@@ -86,6 +90,9 @@ REFUSES = Script(
 STOP_CALLING = Script(
     (Answer(ANYTHING, Move("Please stop calling me."), times=1),),
     left_alone=None,
+)
+STOPS_AND_SLAMS = Script(
+    (Answer(ANYTHING, Move("Do not call me again!", hangs_up=True, slams=True), times=1),),
 )
 PRESSES_9 = Script((Answer(ANYTHING, Move(presses="9"), times=1),))
 PRESSES_KEYS = Script((Answer(ANYTHING, Move(presses="12#"), times=1), *_POLITE), left_alone=Move("Okay."), turns_max=8)

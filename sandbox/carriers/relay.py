@@ -32,6 +32,8 @@ TURN_SECONDS = 1.0
 """Silence after which a person at a terminal is told that it is their turn."""
 PATIENCE_SECONDS = 30.0
 """For how long somebody who was spoken to once listens to silence."""
+HANGS_UP_SECONDS = 0.5
+"""From somebody's last word to the hang-up."""
 RECORDS_SILENCE_SECONDS = 20.0
 """After how much silence an answering machine hangs up."""
 FRAME_BYTES_MAX = 32 * 1024
@@ -442,6 +444,9 @@ class RelaySession:
             if speaking.late_interrupt is not None:
                 await self._send_interrupt(speaking.late_interrupt)
         if move.hangs_up:
+            if not move.slams:
+                # As long as it takes, at any speed: the application hears the words before the line is dead.
+                await self._session.line.wait(HANGS_UP_SECONDS, in_real_time=True)
             self._note("hangs_up")
             raise CallEnds(Ending.CALLEE_HUNG_UP)
         self._turn_is_made()

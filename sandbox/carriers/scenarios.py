@@ -297,6 +297,12 @@ CONVERSATIONS: tuple[Scenario, ...] = (
         "the callee thinks for ten minutes before the first answer, so that many calls can talk at the same time",
         script=callee_scripts.THINKS_LONG,
     ),
+    Scenario(
+        "+15550100152",
+        "stops-and-slams",
+        "the callee asks not to be called again and slams the phone down: heard all the same",
+        script=callee_scripts.STOPS_AND_SLAMS,
+    ),
 )
 
 _BY_NUMBER = {scenario.number: scenario for scenario in (*SCENARIOS, *CONVERSATIONS)}

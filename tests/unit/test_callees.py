@@ -36,7 +36,13 @@ def text(token: str, *, last: bool = True, **more: Any) -> Frame:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What callees wait for in real time is short."""
-    for name in ("LEFT_ALONE_SECONDS", "HESITATION_SECONDS", "PATIENCE_SECONDS", "RECORDS_SILENCE_SECONDS"):
+    for name in (
+        "LEFT_ALONE_SECONDS",
+        "HANGS_UP_SECONDS",
+        "HESITATION_SECONDS",
+        "PATIENCE_SECONDS",
+        "RECORDS_SILENCE_SECONDS",
+    ):
         monkeypatch.setattr(relay, name, 0.02)
     monkeypatch.setattr(relay, "TURN_SECONDS", 0.01)
 
