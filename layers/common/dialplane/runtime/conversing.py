@@ -37,7 +37,7 @@ class _CustomerTools:
 
     secrets: OrganizationSecrets
 
-    def call(self, conversation: Conversation, tool: ToolCall) -> str | None:
+    def call(self, conversation: Conversation, tool: ToolCall, seconds: float) -> str | None:
         declared = customer_tools(conversation.settings).get(tool.name)
         if declared is None:
             return None
@@ -54,6 +54,7 @@ class _CustomerTools:
             call_id=conversation.call_id,
             organization_id=conversation.organization_id,
             signing_key=secret.get("signing_key"),
+            deadline=time.monotonic() + seconds,
         )
         return result.text
 

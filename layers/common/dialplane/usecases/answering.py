@@ -53,7 +53,7 @@ class Means:
     """What an answer is made with. ``turn`` reads whose turn it is; ``use_tool`` uses one of the customer's."""
 
     open_model: Callable[[Conversation], LanguageModel]
-    use_tool: Callable[[Conversation, ToolCall], str | None]
+    use_tool: Callable[[Conversation, ToolCall, float], str | None]
     send: Callable[[str, Mapping[str, Any]], None]
     turn: Callable[[str, str], int | None]
     monotonic: Callable[[], float]
@@ -137,9 +137,7 @@ class Answer:
         return (*tools, *words)
 
     def _listen_to(self, model: LanguageModel, request: ModelRequest) -> list[ToolCall]:
-        left = ANSWER_SECONDS_MAX - (self._means.monotonic() - self._began)
-        if left <= 0:
-            raise ModelFailed(f"its answer was not complete within {ANSWER_SECONDS_MAX:.0f} s")
+        left = self._seconds_left()
         calls: list[ToolCall] = []
         seconds = min(request.first_token_seconds, left)
         pieces = model.stream(replace(request, first_token_seconds=seconds, total_seconds=left))
@@ -152,6 +150,13 @@ class Answer:
             if self._answer.is_full:
                 break
         return calls
+
+    def _seconds_left(self) -> float:
+        """Raises ModelFailed when there are none."""
+        left = ANSWER_SECONDS_MAX - (self._means.monotonic() - self._began)
+        if left <= 0:
+            raise ModelFailed(f"its answer was not complete within {ANSWER_SECONDS_MAX:.0f} s")
+        return left
 
     def _check_turn(self) -> None:
         """Whoever speaks for longer than a moment looks now and then whether the callee has spoken meanwhile."""
@@ -180,7 +185,7 @@ class Answer:
                 return self._press(call)
         if self._answer.is_empty:
             self._answer.add(_WAIT_MESSAGE)  # a tool may take its time, and nobody is to hear silence
-        result = self._means.use_tool(self._conversation, call)
+        result = self._means.use_tool(self._conversation, call, self._seconds_left())
         self._check_turn()
         return result if result is not None else f"There is no tool named {call.name[:64]}."
 

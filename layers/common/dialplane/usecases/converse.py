@@ -102,8 +102,8 @@ class Destinations(Protocol):
 class CustomerTools(Protocol):
     """The customer's own tools."""
 
-    def call(self, conversation: Conversation, tool: ToolCall) -> str | None:
-        """Use a tool: what it says, or that it failed, for the model to read; None when there is no such tool."""
+    def call(self, conversation: Conversation, tool: ToolCall, seconds: float) -> str | None:
+        """Use a tool, for so long at most: what it says, or that it failed, for the model to read; None when there is no such tool."""
 
 
 @dataclass(frozen=True, slots=True)
