@@ -103,7 +103,10 @@ class CustomerTools(Protocol):
     """The customer's own tools."""
 
     def call(self, conversation: Conversation, tool: ToolCall, seconds: float) -> str | None:
-        """Use a tool, for so long at most: what it says, or that it failed, for the model to read; None when there is no such tool."""
+        """Use a tool, for so long at most: what it says, or that it failed, for the model to read.
+
+        None when there is no such tool.
+        """
 
 
 @dataclass(frozen=True, slots=True)
