@@ -32,19 +32,36 @@ async def wait_for_answer(
         raise CallEnds(Ending.DECLINED)
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A move that a callee would make now, and the number of the answer in its script that says so."""
+
+    move: Move
+    number: int | None = None
+
+
 class Mind:
-    """What a scripted callee makes of what it hears. `turns` counts its moves."""
+    """What a scripted callee makes of what it hears. `turns` counts its moves.
+
+    A choice counts once it is `made`: what the callee was about to say when the other side went on is forgotten.
+    """
 
     def __init__(self, script: Script) -> None:
         self.script = script
         self.turns = 0
         self._used: Counter[int] = Counter()
 
-    def answer(self, heard: str) -> Move | None:
+    def made(self, choice: Choice) -> None:
+        """The move was made."""
+        self.turns += 1
+        if choice.number is not None:
+            self._used[choice.number] += 1
+
+    def answer(self, heard: str) -> Choice | None:
         """The move upon all that was heard since the last one, now that the assistant has finished."""
         return self._choose(heard, lambda answer: answer.breaks_in_after is None)
 
-    def break_in(self, heard: str) -> Move | None:
+    def break_in(self, heard: str) -> Choice | None:
         """The move in the middle of an utterance of which so much was heard."""
         words = len(heard.split())
         return self._choose(
@@ -60,31 +77,29 @@ class Mind:
         ]
         return min(points, default=None)
 
-    def left_alone(self) -> Move | None:
+    def left_alone(self) -> Choice | None:
         """The move when the assistant waits for one and nothing it said asks for any."""
-        return self._made(self.script.left_alone) if self.script.left_alone is not None else None
+        return self._choice(self.script.left_alone) if self.script.left_alone is not None else None
 
-    def nobody_there(self) -> Move | None:
+    def nobody_there(self) -> Choice | None:
         """The move when no word is heard at all; made once."""
         if self.turns or self.script.nobody_there is None:
             return None
-        return self._made(self.script.nobody_there)
+        return self._choice(self.script.nobody_there)
 
-    def _choose(self, heard: str, is_candidate: Callable[[Answer], bool]) -> Move | None:
-        for index, answer in enumerate(self.script.answers):
-            if is_candidate(answer) and self._may(index, answer) and re.search(answer.to, heard, re.IGNORECASE):
-                self._used[index] += 1
-                return self._made(answer.move)
+    def _choose(self, heard: str, is_candidate: Callable[[Answer], bool]) -> Choice | None:
+        for number, answer in enumerate(self.script.answers):
+            if is_candidate(answer) and self._may(number, answer) and re.search(answer.to, heard, re.IGNORECASE):
+                return self._choice(answer.move, number)
         return None
 
     def _may(self, index: int, answer: Answer) -> bool:
         return answer.times is None or self._used[index] < answer.times
 
-    def _made(self, move: Move) -> Move:
-        self.turns += 1
-        if self.script.turns_max is not None and self.turns > self.script.turns_max:
-            return self.script.leave
-        return move
+    def _choice(self, move: Move, number: int | None = None) -> Choice:
+        if self.script.turns_max is not None and self.turns >= self.script.turns_max:
+            return Choice(self.script.leave)
+        return Choice(move, number)
 
 
 @dataclass

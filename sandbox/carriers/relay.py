@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from sandbox.carriers.callee import CalleeOnCall
+from sandbox.carriers.callee import CalleeOnCall, Choice
 from sandbox.carriers.callee_scripts import Mischief, Move
 from sandbox.carriers.faults import RELAY_MESSAGE_INVALID
 from sandbox.carriers.line import CallEnds, Ending, LineInterrupted
@@ -125,7 +125,7 @@ class _Planned:
     """A move that will be made; `yields` when the callee holds it back because the assistant speaks on."""
 
     at: float
-    move: Move
+    choice: Choice
     yields: bool = True
 
 
@@ -285,7 +285,7 @@ class RelaySession:
             self._playback.add(self._settings.greeting, at=now, cut_by=self._settings.greeting_cut_by, is_last=True)
             self._was_spoken_to = True
         if script.greeting is not None and not self._callee.has_greeted:
-            self._planned = _Planned(now + script.greeting.after_seconds, script.greeting, yields=False)
+            self._plan(Choice(script.greeting), yields=False)
         self._callee.has_greeted = True
         if script.beeps_after_seconds is not None:
             self._beeps_at = now + script.beeps_after_seconds
@@ -307,8 +307,9 @@ class RelaySession:
         self._decide()
         self._lose_patience()
         if self._planned is not None and now >= self._planned.at and self._speaking is None:
-            planned, self._planned = self._planned, None
-            await self._make(planned.move)
+            choice, self._planned = self._planned.choice, None
+            self._mind.made(choice)
+            await self._make(choice.move)
 
     async def _heard(self, text: str, *, is_audio: bool = False) -> None:
         """An utterance was heard to its end."""
@@ -342,9 +343,9 @@ class RelaySession:
         may_break_in = self._mind.script.interrupts_regardless or SPEECH in current.cut_by
         is_free = self._planned is None or self._planned.yields
         if may_break_in and is_free and self._playback.is_speaking(self._now):
-            move = self._mind.break_in(heard)
-            if move is not None:
-                self._planned = _Planned(self._now + move.after_seconds, move, yields=False)
+            choice = self._mind.break_in(heard)
+            if choice is not None:
+                self._plan(choice, yields=False)
 
     def _decide(self) -> None:
         """Plan the next move, if it is the callee's turn to make one."""
@@ -356,22 +357,25 @@ class RelaySession:
             return
         if self._unanswered and not self._is_their_turn:
             self._is_their_turn = True
-            move = self._mind.answer(self._unanswered)
+            choice = self._mind.answer(self._unanswered)
         elif self._unanswered and now >= self._quiet_since + LEFT_ALONE_SECONDS:
-            move = self._mind.left_alone()
+            choice = self._mind.left_alone()
         elif not self._was_spoken_to and now >= self._begun_at + LISTENS_FIRST_SECONDS:
-            move = self._mind.nobody_there()
+            choice = self._mind.nobody_there()
         else:
-            move = None
-        if move is not None:
-            self._planned = _Planned(now + move.after_seconds, move)
+            choice = None
+        if choice is not None:
+            self._plan(choice)
+
+    def _plan(self, choice: Choice, *, yields: bool = True) -> None:
+        self._planned = _Planned(self._now + choice.move.after_seconds, choice, yields)
 
     def _follow_terminal(self) -> None:
         assert self._terminal is not None
         if self._speaking is not None or self._planned is not None:
             return
         if (move := self._terminal.take_move()) is not None:
-            self._planned = _Planned(self._now, move, yields=False)
+            self._plan(Choice(move), yields=False)
         elif self._is_left_to_the_person and self._now >= self._quiet_since + TURN_SECONDS:
             self._is_their_turn = True
             self._terminal.tell("turn")

@@ -36,14 +36,8 @@ def text(token: str, *, last: bool = True, **more: Any) -> Frame:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What callees wait for in real time is short."""
-    for name in (
-        "LEFT_ALONE_SECONDS",
-        "HANGS_UP_SECONDS",
-        "HESITATION_SECONDS",
-        "PATIENCE_SECONDS",
-        "RECORDS_SILENCE_SECONDS",
-    ):
-        monkeypatch.setattr(relay, name, 0.02)
+    for name in ("LEFT_ALONE", "HANGS_UP", "HESITATION", "PATIENCE", "RECORDS_SILENCE"):
+        monkeypatch.setattr(relay, f"{name}_SECONDS", 0.02)
     monkeypatch.setattr(relay, "TURN_SECONDS", 0.01)
 
 
@@ -182,6 +176,12 @@ def test_words_take_their_time() -> None:
 def test_the_greeting_is_heard_first_and_what_follows_is_waited_for() -> None:
     lived = live("agrees", says(QUESTION), greeting=GREETING)
     assert lived.of("heard", "said")[:3] == [GREETING, QUESTION, "Yes."]
+
+
+def test_who_was_about_to_answer_when_the_other_side_went_on_hears_it_out() -> None:
+    once = Answer(ANYTHING, Move("I will say this once."), times=1)
+    lived = live(Script((once,)), says(QUESTION), greeting=GREETING)
+    assert lived.of("heard", "said")[:3] == [GREETING, QUESTION, "I will say this once."]
 
 
 def test_who_is_left_alone_says_something() -> None:
