@@ -357,6 +357,22 @@ def test_the_model_is_opened_while_the_callee_listens_to_the_greeting(exchange: 
     assert len(opened) == 1
 
 
+def test_last_words_come_after_all_that_the_model_has_said(exchange: Exchange) -> None:
+    phone = exchange.phone().answer()
+    farewell = ToolCall("1", "end_call", {"message": "Thank you for your time. Goodbye."})
+    with exchange.with_model(Spoken(["That is all I wanted to know. ", "See you", farewell])):
+        phone.say("fine")
+    assert phone.heard == "That is all I wanted to know. See youThank you for your time. Goodbye."
+    assert [frame["last"] for frame in phone.frames] == [False, True, True]
+
+
+def test_words_that_are_there_already_are_one_frame(exchange: Exchange) -> None:
+    phone = exchange.phone(goodbye_message="Well then. Have a very nice day. Goodbye.", end_phrases=("bye",)).answer()
+    phone.say("bye")
+    (frame,) = phone.frames
+    assert (frame["token"], frame["last"]) == ("Well then. Have a very nice day. Goodbye.", True)
+
+
 def test_a_model_that_fails_in_the_middle_has_said_what_was_heard(exchange: Exchange) -> None:
     phone = exchange.phone(fallback_message="Sorry, technical trouble.").answer()
     with exchange.with_model(Spoken(["This is the first sentence. ", ModelFailed("broken off")])):

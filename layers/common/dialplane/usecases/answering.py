@@ -79,11 +79,8 @@ class Answer:
         return f"{self._answer.text} {self._last_words.text}".strip()
 
     def add(self, text: str, *, is_interruptible: bool = True) -> None:
-        """Say something that is there already. Nobody may be there to hear it any more."""
-        try:
-            (self._answer if is_interruptible else self._last_words).add(text)
-        except SocketFailed as failure:
-            logger.warning("socket_failed", extra={"call_id": self._conversation.call_id, "reason": str(failure)})
+        """Say something that is there already. It is sent with ``finish``, after all that the model has said."""
+        (self._answer if is_interruptible else self._last_words).hold(text)
 
     def think(self) -> Ending | None:
         """Have the model answer. Returns how it wants the conversation to end, if it does.

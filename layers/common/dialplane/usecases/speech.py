@@ -37,11 +37,15 @@ class Speech:
         """True as long as there is nothing to be heard."""
         return not (self.text + self._waiting).strip()
 
-    def add(self, piece: str) -> None:
-        """More of the answer."""
-        spoken = _NOT_SPOKEN.sub("", piece)
+    def hold(self, text: str) -> None:
+        """The rest of the answer: it goes out with ``finish``, in one request."""
+        spoken = _NOT_SPOKEN.sub("", text)
         room = SPOKEN_LENGTH_MAX - len(self.text) - len(self._waiting)
         self._waiting += spoken[:room]
+
+    def add(self, piece: str) -> None:
+        """More of the answer, and more may come."""
+        self.hold(piece)
         # Cut between words: the rest of a word may still come.
         end = len(self._waiting) if self.is_full or _PAUSE.search(self._waiting) else self._waiting.rfind(" ") + 1
         if end >= (_PIECE_LENGTH if self.text else _FIRST_LENGTH):
