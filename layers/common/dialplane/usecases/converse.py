@@ -303,6 +303,9 @@ class ConverseUseCase:
         except ModelFailed as failure:
             logger.error("model_failed", extra={"call_id": conversation.call_id, "reason": failure.reason})
             ending = _after_failure(conversation)
+        except Exception:
+            logger.exception("answer_failed", extra={"call_id": conversation.call_id})
+            ending = _after_failure(conversation)
         if ending is not None and ending.reason is EndReason.OPT_OUT:
             ending = self._put_on_list(conversation)
         self._close_turn(conversation, answer, Source.MODEL, ending)
