@@ -278,6 +278,7 @@ def calls() -> tuple[Call, ...]:
     talk = ConversationSettings(
         first_message="Hello John Doe, would Monday or Tuesday suit you?",
         disclosure="Hello, this is an automated assistant, an artificial voice, calling on behalf of Example Dental.",
+        retention_days=36_500,  # the example is of an old call, and is to be shown at any time
     )
     talking = replace(
         in_progress,

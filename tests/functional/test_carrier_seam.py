@@ -75,7 +75,7 @@ class PlainCarrier:
             duration_seconds=int(fields["duration"]) if "duration" in fields else None,
         )
 
-    def render(self, instructions: Instructions) -> Document:
+    def render(self, instructions: Instructions, *, action_url: str | None = None) -> Document:
         return Document("text/plain", f"say {instructions.welcome_message}")
 
     def hang_up(self) -> Document:
