@@ -97,7 +97,8 @@ class Screen:
         begins = self._shown is None
         known = self._shown or ""
         self._write(("assistant: " if begins else "") + text[len(known) :])
-        self._shown = text
+        # What was shown stays: a space at its end may not be in what comes next.
+        self._shown = max(known, text, key=len)
 
     def _line(self, text: str) -> None:
         self._write(("\n" if self._shown else "") + f"{text}\n")

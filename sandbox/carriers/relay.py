@@ -28,6 +28,8 @@ LEFT_ALONE_SECONDS = 3.0
 """Silence after which somebody who was spoken to understands that it is their turn."""
 HESITATION_SECONDS = 6.0
 """Silence in the middle of an utterance after which nobody expects it to go on."""
+GREETED_SECONDS = 10.0
+"""The same for somebody who has heard nothing but the carrier's greeting: who has greeted has more to say."""
 TURN_SECONDS = 1.0
 """Silence after which a person at a terminal is told that it is their turn."""
 PATIENCE_SECONDS = 30.0
@@ -171,6 +173,7 @@ class RelaySession:
         self._is_recording = False
         self._told = ""
         self._missed = 0
+        self._heard_count = 0
         self.handoff_data: Any = None
 
     async def run(self, setup: Mapping[str, Any]) -> bool:
@@ -319,6 +322,7 @@ class RelaySession:
             self._note("recorded" if self._is_recording else "missed", text[self._missed :].strip())
             self._missed = 0
         self._told = ""
+        self._heard_count += 1
         self._quiet_since = self._now
         self._unanswered = f"{self._unanswered} {text}".strip()
         if self._terminal is not None:
@@ -358,7 +362,7 @@ class RelaySession:
         if self._unanswered and not self._is_their_turn:
             self._is_their_turn = True
             choice = self._mind.answer(self._unanswered)
-        elif self._unanswered and now >= self._quiet_since + LEFT_ALONE_SECONDS:
+        elif self._unanswered and now >= self._quiet_since + self._waits_for_more_seconds:
             choice = self._mind.left_alone()
         elif not self._was_spoken_to and now >= self._begun_at + LISTENS_FIRST_SECONDS:
             choice = self._mind.nobody_there()
@@ -366,6 +370,11 @@ class RelaySession:
             choice = None
         if choice is not None:
             self._plan(choice)
+
+    @property
+    def _waits_for_more_seconds(self) -> float:
+        is_only_greeted = bool(self._settings.greeting) and self._heard_count == 1
+        return GREETED_SECONDS if is_only_greeted else LEFT_ALONE_SECONDS
 
     def _plan(self, choice: Choice, *, yields: bool = True) -> None:
         self._planned = _Planned(self._now + choice.move.after_seconds, choice, yields)
@@ -529,7 +538,7 @@ class RelaySession:
         elif self._terminal is not None and self._is_left_to_the_person:
             moments.append(self._quiet_since + TURN_SECONDS)
         elif self._unanswered and self._mind.script.left_alone is not None and self._terminal is None:
-            moments.append(self._quiet_since + LEFT_ALONE_SECONDS)
+            moments.append(self._quiet_since + self._waits_for_more_seconds)
         # An application that never said a word is not waited for: the callee listens to silence, as fast as time goes.
         return min(moments), not waits_for_nothing
 

@@ -126,15 +126,17 @@ def test_words_appear_as_they_come_and_a_cut_is_seen() -> None:
     screen = Screen(shown.append)
     for event in (
         {"event": "hearing", "text": "Would"},
+        {"event": "hearing", "text": "Would Monday "},
         {"event": "hearing", "text": "Would Monday"},
-        {"event": "heard", "text": "Would Monday", "is_cut": True},
+        {"event": "heard", "text": "Would Monday or", "is_cut": True},
         {"event": "ended", "by": "socket"},
     ):
         screen.show(event)
     assert shown == [
         "assistant: Would",
-        " Monday",
+        " Monday ",
         "",
+        "or",
         " –\n",
         "The call was ended by a lost connection.\n",
     ]

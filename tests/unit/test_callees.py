@@ -36,7 +36,7 @@ def text(token: str, *, last: bool = True, **more: Any) -> Frame:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What callees wait for in real time is short."""
-    for name in ("LEFT_ALONE", "HANGS_UP", "HESITATION", "PATIENCE", "RECORDS_SILENCE"):
+    for name in ("LEFT_ALONE", "GREETED", "HANGS_UP", "HESITATION", "PATIENCE", "RECORDS_SILENCE"):
         monkeypatch.setattr(relay, f"{name}_SECONDS", 0.02)
     monkeypatch.setattr(relay, "TURN_SECONDS", 0.01)
 
