@@ -70,6 +70,12 @@ class SandboxClient:
         """One of the simulated carriers' own pages, such as ``/_requests``."""
         return json.loads(self._http.request("GET", f"{self.state.carrier_url}{path}").data)
 
+    def set_carriers_speed(self, speed: float) -> None:
+        """How many simulated seconds pass in a second at the simulated carriers."""
+        body = json.dumps({"speed": speed}).encode()
+        reply = self._http.request("POST", f"{self.state.carrier_url}/_speed", body=body)
+        assert reply.status == 200, reply.data
+
     def accepted_dials(self, destination: str, caller_number: str | None = None) -> set[str]:
         """The carriers' calls to a number, from one of our numbers or from any."""
         return accepted_dials(self.carrier("/_requests"), destination, caller_number)
