@@ -46,7 +46,7 @@ class SocketEndpoint:
         """The policy for a handshake: the account's carrier has signed its address, and its token was not used yet."""
         address = SocketAddress.from_query(event.get("queryStringParameters") or {})
         if address is not None and self._is_authentic(address, event):
-            conversation = self.use_case.conversations.open(
+            is_let_in = self.use_case.conversations.open(
                 address.organization_id,
                 address.call_id,
                 carrier_account_id=address.carrier_account_id,
@@ -54,7 +54,7 @@ class SocketEndpoint:
                 connection_id=event["requestContext"]["connectionId"],
                 at=self.now(),
             )
-            if conversation is not None:
+            if is_let_in:
                 logger.info("conversation_opened", extra={"call_id": address.call_id})
                 return _policy(event, address, is_allowed=True)
         logger.warning("handshake_refused", extra={"call_id": address.call_id if address is not None else None})
@@ -74,6 +74,8 @@ class SocketEndpoint:
                     logger.warning("frame_not_json", extra={"call_id": connection.call_id})
                 else:
                     self.use_case.take(connection, str(context["messageId"]), frame)
+            case "CONNECT":
+                self.use_case.connect(connection)
             case "DISCONNECT":
                 self.use_case.disconnect(connection)
         return _OK

@@ -61,6 +61,10 @@ class FakeCarrier:
         """As ``end_call``."""
         self._obey({"transfer": carrier_call_id, "to": destination, "caller_number": caller_number, "message": message})
 
+    def start_recording(self, carrier_call_id: str, *, status_url: str) -> None:
+        """As ``end_call``."""
+        self._obey({"record": carrier_call_id, "status_url": status_url})
+
     def _obey(self, command: dict[str, str | None]) -> None:
         self.commands.append(command)
         if self.command_errors:

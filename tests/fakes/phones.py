@@ -208,8 +208,13 @@ class Phone:
         url = self.fetch_address()
         assert url is not None
         assert self.knock(url)
+        self.connect()
         self.set_up()
         return self
+
+    def connect(self) -> None:
+        """The gateway opens the connection that was let in."""
+        self._event("CONNECT", None)
 
     # ---- frames -----------------------------------------------------------------------------------------------------
 
@@ -279,6 +284,12 @@ class Phone:
     def frames(self) -> list[dict[str, Any]]:
         """What was sent to the connection."""
         return self.exchange.sockets.sent.get(self.connection_id, [])
+
+    @property
+    def greeting(self) -> str:
+        """What the carrier was told to speak before the WebSocket is open."""
+        relay = self.document.find("Connect/ConversationRelay") if self.document is not None else None
+        return relay.attrib.get("welcomeGreeting", "") if relay is not None else ""
 
     @property
     def heard(self) -> str:

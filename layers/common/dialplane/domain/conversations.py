@@ -64,6 +64,10 @@ class Entry:
     arguments_json: str | None = None
 
 
+SIZE_MAX = 300_000
+"""Bytes. DynamoDB keeps 400 kB: the rest is for last words, and for whoever does not want to be called again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """The state of a conversation, as one item. Times are UTC.
@@ -113,6 +117,13 @@ class Conversation:
     analyzed_at: datetime | None = None
     expires_at: int | None = None
     """Unix seconds from which on nothing of it is shown any more."""
+    size: int = 0
+    """About how many bytes are kept of it; whoever reads it counts."""
+
+    @property
+    def is_full(self) -> bool:
+        """True once there is only room left to end it."""
+        return self.size > SIZE_MAX
 
     @property
     def is_open(self) -> bool:
@@ -174,14 +185,22 @@ def transcript(entries: Iterable[Entry]) -> tuple[Utterance, ...]:
 _CHARACTERS_PER_SECOND = 14.0
 """How fast speech is, on the slow side: cutting the last words off is worse than a short silence."""
 _PAUSE_SECONDS = 0.7
+_PAUSES = re.compile(r"[.!?;:。！？]+")
+_DIGIT_SECONDS, _SYLLABLE_SECONDS = 0.4, 0.2
+_DIGITS = re.compile("[0-9]")
+_SYLLABLES = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+"""Signs that stand for a syllable at least: Chinese, Japanese, Korean."""
 
 
 def speech_time(text: str) -> timedelta:
     """How long a text takes to be spoken, by estimate."""
     if not text.strip():
         return timedelta()
-    pauses = len(re.findall(r"[.!?;:。！？]+", text))
-    return timedelta(seconds=len(text) / _CHARACTERS_PER_SECOND + _PAUSE_SECONDS * (1 + pauses))
+    pauses, digits = len(_PAUSES.findall(text)), len(_DIGITS.findall(text))
+    syllables = 0 if text.isascii() else len(_SYLLABLES.findall(text))
+    letters = len(text) - digits - syllables
+    words = letters / _CHARACTERS_PER_SECOND + digits * _DIGIT_SECONDS + syllables * _SYLLABLE_SECONDS
+    return timedelta(seconds=words + _PAUSE_SECONDS * (1 + pauses))
 
 
 def speech_ends(conversation: Conversation, text: str, *, now: datetime) -> datetime:
@@ -289,7 +308,8 @@ class Change:
     """One write to a conversation that is still open. It is made once: ``mark`` names it for ever.
 
     ``values`` are fields of ``Conversation`` by name; None takes a field away. ``connection_id`` and ``turn`` are
-    conditions: the frame's own connection must still be the call's, the turn still the latest.
+    conditions: the frame's own connection must still be the call's, the turn still the latest. ``absent`` is a field
+    that must have no value yet.
     """
 
     mark: str
@@ -298,6 +318,7 @@ class Change:
     takes_turn: bool = False
     connection_id: str | None = None
     turn: int | None = None
+    absent: str | None = None
 
 
 def callee_turns(entries: Iterable[Entry]) -> int:

@@ -95,6 +95,13 @@ class CommandStore:
             return False
         return True
 
+    def result(self, organization_id: str, call_id: str, command_id: str) -> str | None:
+        """The result of a command, strongly consistent; None when the call was given none by this id."""
+        key = _command_key(organization_id, call_id, command_id)
+        request = {"TableName": self.tables.calls, "Key": key.attributes, "ConsistentRead": True}
+        item = self.client.call("dynamodb", "GetItem", request).get("Item")
+        return decode(RecordedCommand, item).result if item is not None else None
+
     def commands(self, organization_id: str, call_id: str) -> Sequence[RecordedCommand]:
         """All commands of a call, the oldest first; strongly consistent."""
         query = {

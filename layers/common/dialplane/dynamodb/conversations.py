@@ -23,6 +23,8 @@ _TIMES = frozenset(field.name for field in fields(Conversation) if field.name.en
 }
 # Kept by other names: as JSON texts, which are read and written in one go.
 _ENTRIES, _SETTINGS = "entries", "settings_json"
+_NOT_OVER = f"NOT #status IN ({', '.join(f':{status.value}' for status in TERMINAL_STATUSES)})"
+_TERMINAL = {f":{status.value}": encode(status) for status in TERMINAL_STATUSES}
 _NAMES = {"carrier_call_id": "session_call_id"}
 """Fields that are kept by another name: by its own, this one would put conversations into the index of calls by it."""
 
@@ -43,15 +45,15 @@ class ConversationStore:
         token: str,
         connection_id: str,
         at: datetime,
-    ) -> Conversation | None:
+    ) -> bool:
         """Use up a call's token and let a connection hold its conversation, a new one or the one that was cut off.
 
-        None when the token is not the call's or was used before, when the call is over, is another carrier account's,
-        or has no conversation.
+        Both or neither: that the token is gone says that the conversation has begun. False when the token is not the
+        call's or was used before, when the call is over, is another carrier account's, or has no conversation.
         """
-        call = self._use_token(organization_id, call_id, carrier_account_id, token)
-        if call is None or "conversation_json" not in call:
-            return None
+        call = self._call_of_token(organization_id, call_id, carrier_account_id, token)
+        if call is None:
+            return False
         first = {
             "organization_id": encode(organization_id),
             "call_id": encode(call_id),
@@ -69,26 +71,35 @@ class ConversationStore:
             _ENTRIES: encode([]),
         }
         sets = [f"{name} = if_not_exists({name}, :{name})" for name in first]
+        begin = {
+            "TableName": self.tables.calls,
+            "Key": call_key(organization_id, call_id, CONVERSATION).attributes,
+            "UpdateExpression": f"SET {', '.join(sets)}, connection_id = :connection "
+            "REMOVE disconnected_at, session_id ADD connections :one, marks :mark",
+            "ConditionExpression": "attribute_not_exists(ended_at)",
+            "ExpressionAttributeValues": {
+                **{f":{name}": value for name, value in first.items()},
+                ":connection": encode(connection_id),
+                ":one": encode(1),
+                ":mark": encode(frozenset({f"open:{connection_id}"})),
+            },
+        }
+        use_token = {
+            "TableName": self.tables.calls,
+            "Key": call_key(organization_id, call_id).attributes,
+            "UpdateExpression": "REMOVE socket_token SET version = version + :one",
+            "ConditionExpression": f"socket_token = :token AND {_NOT_OVER}",
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": {":token": encode(token), ":one": encode(1), **_TERMINAL},
+        }
+        steps = [{"Update": use_token}, {"Update": begin}]
         try:
-            reply = self._update(
-                organization_id,
-                call_id,
-                {
-                    "UpdateExpression": f"SET {', '.join(sets)}, connection_id = :connection "
-                    "REMOVE disconnected_at, session_id ADD connections :one, marks :mark",
-                    "ConditionExpression": "attribute_not_exists(ended_at) AND NOT contains(marks, :opened)",
-                    "ExpressionAttributeValues": {
-                        **{f":{name}": value for name, value in first.items()},
-                        ":connection": encode(connection_id),
-                        ":one": encode(1),
-                        ":mark": encode(frozenset({f"open:{connection_id}"})),
-                        ":opened": encode(f"open:{connection_id}"),
-                    },
-                },
-            )
+            self.client.call("dynamodb", "TransactWriteItems", {"TransactItems": steps})
         except AwsError as error:
-            return _of_this_write(error, f"open:{connection_id}")
-        return _to_conversation(reply["Attributes"])
+            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in error.cancellation_reasons):
+                return False
+            raise
+        return True
 
     def change(self, organization_id: str, call_id: str, change: Change) -> Conversation | None:
         """Make a change and return the conversation as it is then; None when it cannot be made any more.
@@ -114,6 +125,8 @@ class ConversationStore:
         if change.turn is not None:
             conditions.append("turn = :turn")
             values[":turn"] = encode(change.turn)
+        if change.absent is not None:
+            conditions.append(f"attribute_not_exists({change.absent})")
         values |= {":made": encode(change.mark), ":mark": encode(frozenset({change.mark}))}
         try:
             reply = self._update(
@@ -207,43 +220,32 @@ class ConversationStore:
                     "TableName": self.tables.calls,
                     "Key": call_key(conversation.organization_id, conversation.call_id).attributes,
                     "UpdateExpression": "SET conversation_end = :reason, version = version + :one",
-                    "ConditionExpression": "attribute_exists(pk) AND attribute_not_exists(conversation_end)",
-                    "ExpressionAttributeValues": {":reason": encode(conversation.end_reason), ":one": encode(1)},
+                    # A call that has ended before was not ended by this.
+                    "ConditionExpression": "attribute_exists(pk) AND attribute_not_exists(conversation_end) AND "
+                    f"{_NOT_OVER}",
+                    "ExpressionAttributeNames": {"#status": "status"},
+                    "ExpressionAttributeValues": {
+                        ":reason": encode(conversation.end_reason),
+                        ":one": encode(1),
+                        **_TERMINAL,
+                    },
                 },
             )
         except AwsError as error:
             if error.code != "ConditionalCheckFailedException":
                 raise
 
-    def _use_token(self, organization_id: str, call_id: str, carrier_account_id: str, token: str) -> Item | None:
+    def _call_of_token(self, organization_id: str, call_id: str, carrier_account_id: str, token: str) -> Item | None:
         """The call's attributes as they are stored: most of them nobody needs while a callee waits for a greeting."""
-        try:
-            reply = self.client.call(
-                "dynamodb",
-                "UpdateItem",
-                {
-                    "TableName": self.tables.calls,
-                    "Key": call_key(organization_id, call_id).attributes,
-                    "UpdateExpression": "REMOVE socket_token SET version = version + :one",
-                    "ConditionExpression": "socket_token = :token AND carrier_account_id = :account AND NOT #status IN "
-                    f"({', '.join(f':{status.value}' for status in TERMINAL_STATUSES)})",
-                    "ExpressionAttributeNames": {"#status": "status"},
-                    "ExpressionAttributeValues": {
-                        ":token": encode(token),
-                        ":account": encode(carrier_account_id),
-                        ":one": encode(1),
-                        **{f":{status.value}": encode(status) for status in TERMINAL_STATUSES},
-                    },
-                    "ReturnValues": "ALL_NEW",
-                },
-            )
-        except AwsError as error:
-            if error.code != "ConditionalCheckFailedException":
-                raise
-            # A first try may have used it up whose answer was lost; then the carrier is refused and asks again.
-            return None
-        attributes: Item = reply["Attributes"]
-        return attributes
+        request = {
+            "TableName": self.tables.calls,
+            "Key": call_key(organization_id, call_id).attributes,
+            "ConsistentRead": True,
+        }
+        call: Item = self.client.call("dynamodb", "GetItem", request).get("Item", {})
+        is_its_own = call.get("socket_token") == encode(token)
+        is_its_own = is_its_own and call.get("carrier_account_id") == encode(carrier_account_id)
+        return call if is_its_own and "conversation_json" in call else None
 
     def _read(self, organization_id: str, call_id: str, projection: str | None = None) -> dict[str, Any] | None:
         request: dict[str, Any] = {
@@ -293,9 +295,12 @@ def _to_conversation(item: dict[str, Any]) -> Conversation | None:
         values[name] = from_text(values[name])
     if "end_reason" in values:
         values["end_reason"] = EndReason(values["end_reason"])
+    entries = [entry["S"] for entry in item[_ENTRIES]["L"]]
+    texts = [item[_SETTINGS]["S"], *entries, *item.get("marks", {}).get("SS", ())]
     return Conversation(
         settings=ConversationSettings.from_json(item[_SETTINGS]["S"]),
-        entries=_entries([entry["S"] for entry in item[_ENTRIES]["L"]]),
+        entries=_entries(entries),
+        size=len("".join(texts).encode()),
         **values,
     )
 
@@ -303,7 +308,7 @@ def _to_conversation(item: dict[str, Any]) -> Conversation | None:
 _PLAIN = {
     field.name: _NAMES.get(field.name, field.name)
     for field in fields(Conversation)
-    if field.name not in ("settings", "entries")
+    if field.name not in ("settings", "entries", "size")
 }
 
 

@@ -139,6 +139,9 @@ def build_attend(
     def finish_command(task: Mapping[str, Any], result: str) -> None:
         commands.finish(task["organization_id"], task["call_id"], task["command_id"], result=result)
 
+    def command_result(task: Mapping[str, Any]) -> str | None:
+        return commands.result(task["organization_id"], task["call_id"], task["command_id"])
+
     return AttendConversationsUseCase(
         converse=converse,
         conversations=converse.conversations,
@@ -148,6 +151,7 @@ def build_attend(
         open_carrier=carrier_of,
         status_url=lambda call: callback_urls(base_url, call)[1],
         finish_command=finish_command,
+        command_result=command_result,
         now=now,
         monotonic=monotonic,
     )

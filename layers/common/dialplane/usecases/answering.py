@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +26,10 @@ ANSWER_SECONDS_MAX = 22.0
 """How long an answer may be in the making, tools included: the gateway waits 29 seconds for whoever handles a frame."""
 GOODBYE = "Goodbye."
 _TOOL_ROUNDS_MAX = 4
+_TOOLS_MAX = 16
+"""How many tools are used at once; what a model wants beyond them is left out."""
+_TOOLS_LENGTH_MAX = 16_000
+"""Characters of tools that are kept of one answer; of more, only which they were."""
 _TURN_CHECK_SECONDS = 0.5
 _WAIT_MESSAGE = "One moment, please. "
 
@@ -46,6 +50,8 @@ class Ending:
     """When it is over at the latest, the last words spoken or not."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """What is to be put on record beside it: fields of ``Conversation``."""
+    values_if_sent: Mapping[str, Any] = field(default_factory=dict)
+    """The same, only when the last words were sent, all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,11 @@ class Answer:
         """All that was sent to be spoken."""
         return f"{self._answer.text} {self._last_words.text}".strip()
 
+    @property
+    def are_last_words_sent(self) -> bool:
+        """True when the last words were sent, to the end."""
+        return self._last_words.is_sent
+
     def add(self, text: str, *, is_interruptible: bool = True) -> None:
         """Say something that is there already. It is sent with ``finish``, after all that the model has said."""
         (self._answer if is_interruptible else self._last_words).hold(text)
@@ -97,6 +108,7 @@ class Answer:
                     raise ModelFailed("it has answered nothing")
                 return None
             results: list[Message] = []
+            calls = calls[:_TOOLS_MAX]
             for call in calls:
                 outcome = self._use(call)
                 if isinstance(outcome, Ending):
@@ -119,12 +131,7 @@ class Answer:
     def entries(self, at: datetime, source: Source, last_source: Source = Source.FAREWELL) -> tuple[Entry, ...]:
         """What of it is to be put on record."""
         turn = self._conversation.turn
-        tools = tuple(
-            Entry(
-                EntryKind.TOOL, at, result, turn=turn, tool=call.name, arguments_json=json.dumps(dict(call.arguments))
-            )
-            for call, result in self._tools
-        )
+        tools = tuple(self._tool_entries(at))
         spoken = ((self._answer.text, source, self._first_token_ms), (self._last_words.text, last_source, None))
         words = tuple(
             Entry(EntryKind.ASSISTANT, at, text.strip(), turn=turn, source=whose, first_token_ms=first)
@@ -132,6 +139,16 @@ class Answer:
             if text.strip()
         )
         return (*tools, *words)
+
+    def _tool_entries(self, at: datetime) -> Iterator[Entry]:
+        room = _TOOLS_LENGTH_MAX
+        for call, result in self._tools:
+            arguments_json, text = json.dumps(dict(call.arguments)), result
+            if len(arguments_json) + len(text) > room:
+                arguments_json, text = "{}", ""
+            room -= len(arguments_json) + len(text)
+            name, turn = call.name[:64], self._conversation.turn
+            yield Entry(EntryKind.TOOL, at, text, turn=turn, tool=name, arguments_json=arguments_json)
 
     def _listen_to(self, model: LanguageModel, request: ModelRequest) -> list[ToolCall]:
         left = self._seconds_left()
@@ -189,9 +206,9 @@ class Answer:
     def _transfer(self, call: ToolCall, words: str) -> str | Ending:
         destinations = builtin_tools.transfer_destinations(self._conversation.settings)
         asked = call.arguments.get("destination") or next(iter(destinations), None)
-        if asked not in destinations:
+        if not isinstance(asked, str) or asked not in destinations:  # a model may write a list
             return f"The call can only be transferred to: {', '.join(destinations) or 'nobody'}."
-        return Ending(EndReason.TRANSFER, words, transfer_to=str(asked))
+        return Ending(EndReason.TRANSFER, words, transfer_to=asked)
 
     def _press(self, call: ToolCall) -> str:
         digits = call.arguments.get("digits")

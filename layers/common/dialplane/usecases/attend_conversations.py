@@ -20,6 +20,7 @@ from dialplane.domain.conversations import (
     Entry,
     EntryKind,
     Source,
+    is_machine_served,
     look,
     speech_ends,
 )
@@ -27,6 +28,7 @@ from dialplane.domain.dnc import DncEntry
 from dialplane.domain.errors import CallNotInProgress, ControlUnsupported, DialplaneError
 from dialplane.domain.times import from_text
 from dialplane.usecases.answering import GOODBYE, Ending
+from dialplane.usecases.browse_calls import ACCEPTED, APPLIED
 from dialplane.usecases.converse import Conversations, ConverseUseCase, asks_for_opt_out
 from dialplane.usecases.sockets import SocketFailed, Sockets
 
@@ -37,6 +39,11 @@ END_TAKES = timedelta(seconds=10)
 MACHINE_GREETING_MAX = timedelta(seconds=20)
 """How long a machine's greeting is waited for to end when nobody reports its end."""
 TRANSFER_WINDOW = timedelta(seconds=10)
+OPT_OUT_RETRY_SECONDS = 60
+WAIT_SECONDS = 2
+WAITS_MAX = 15
+"""How often a verdict about a machine is put back that came before there was anybody to be told of it."""
+_RECORDED = "recorded"
 _GREETING_IS_OVER = frozenset({"machine_beep", "machine_silence"})
 _MACHINES = frozenset({"machine", "fax"}) | _GREETING_IS_OVER
 
@@ -92,12 +99,19 @@ class AttendConversationsUseCase:
     open_carrier: Callable[[str, str, str], Carrier]
     status_url: Callable[[Call], str]
     finish_command: FinishCommand
+    command_result: Callable[[Mapping[str, Any]], str | None]
+    """What is on record of a command; None when nothing is."""
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
 
     def attend(self, task: Mapping[str, Any]) -> None:
         """One task. Raises what stands in its way, for it to be delivered again."""
+        if task["kind"] == "opt_out":
+            self._list(task)
+            return
         conversation = self.conversations.get(task["organization_id"], task["call_id"])
+        if task["kind"] == "machine" and (conversation is None or not conversation.turn) and self._waits(task):
+            return
         if conversation is None:
             logger.warning("task_without_conversation", extra={"call_id": task["call_id"]})
             if task["kind"] == "command":
@@ -108,14 +122,35 @@ class AttendConversationsUseCase:
                 self._look(conversation, task)
             case "hang_up":
                 self._hang_up(conversation)
-            case "opt_out":
-                self.converse.list_callee(conversation, from_text(task["at"]))
             case "record":
                 self._record(conversation)
             case "machine":
                 self._meet_machine(conversation, task)
             case "command":
                 self._command(conversation, task)
+
+    def _list(self, task: Mapping[str, Any]) -> None:
+        """Somebody has asked not to be called, and it could not be written down then: as often as it takes.
+
+        That is not a matter of the conversation any more, which may be over and erased.
+        """
+        call = self.calls.get(task["organization_id"], task["call_id"])
+        if call is None:
+            raise LookupError("an opt-out of a call that is not there")
+        try:
+            self.converse.list_callee(call.organization_id, call.id, call.destination, from_text(task["at"]))
+        except Exception:
+            logger.exception("opt_out_failed", extra={"call_id": call.id})
+            self.converse.tasks.put(task, delay_seconds=OPT_OUT_RETRY_SECONDS)
+
+    def _waits(self, task: Mapping[str, Any]) -> bool:
+        """A verdict may be faster than the WebSocket; true when it was put back for a moment."""
+        waited = int(task.get("waited", 0))
+        call = self.calls.get(task["organization_id"], task["call_id"]) if waited < WAITS_MAX else None
+        if call is None or call.status.is_terminal:
+            return False
+        self.converse.tasks.put({**task, "waited": waited + 1}, delay_seconds=WAIT_SECONDS)
+        return True
 
     # ---- timers -----------------------------------------------------------------------------------------------------
 
@@ -125,12 +160,17 @@ class AttendConversationsUseCase:
             case Due.NOTHING:
                 return
             case Due.END:
+                self.converse.heed(conversation)
                 self._end(conversation)
             case Due.HANG_UP:
+                self.converse.heed(conversation)
                 self._give_up(conversation)
             case Due.LATER:
-                # Whoever took a later turn has somebody look as well, unless that was never finished.
-                if task.get("turn") == conversation.turn or conversation.owed_since is not None:
+                # Whoever took a later turn has somebody look as well, unless that was never finished. Words that
+                # nobody answers any more take a turn and leave nobody to look.
+                is_unfinished = conversation.owed_since is not None or conversation.disconnected_at is not None
+                is_unanswered = conversation.is_ending or is_machine_served(conversation)
+                if task.get("turn") == conversation.turn or is_unfinished or is_unanswered:
                     self.converse.look_again(conversation)
             case Due.ASK_WHETHER_THERE:
                 self._ask_whether_there(conversation)
@@ -241,12 +281,13 @@ class AttendConversationsUseCase:
 
     def _record(self, conversation: Conversation) -> None:
         call = self._open_call(conversation)
-        if call is None or call.carrier_call_id is None or not conversation.is_open:
+        if call is None or call.carrier_call_id is None or not conversation.is_open or _RECORDED in conversation.marks:
             return
         try:
             self._carrier(call).start_recording(call.carrier_call_id, status_url=self.status_url(call))
         except (CallNotInProgress, ControlUnsupported) as error:
             logger.warning("recording_not_started", extra={"call_id": call.id, "reason": error.code})
+        self._change(conversation, Change(_RECORDED))  # some carriers record as often as they are asked
 
     # ---- machines ---------------------------------------------------------------------------------------------------
 
@@ -263,15 +304,18 @@ class AttendConversationsUseCase:
         if settings.on_machine == "hang_up" or verdict == "fax" or settings.voicemail_message is None:
             self._leave(conversation, Ending(EndReason.VOICEMAIL))
         elif verdict in _GREETING_IS_OVER:
-            message = settings.voicemail_message
-            left = Ending(EndReason.VOICEMAIL, message, Source.VOICEMAIL, values={"voicemail_sent_at": at})
-            self._leave(conversation, left)
-        elif met is not None:
+            # What has to be said first was said into its greeting: whoever listens to the message hears only this.
+            message = " ".join(filter(None, (settings.disclosure, settings.voicemail_message)))
+            sent = {"voicemail_sent_at": at}
+            self._leave(conversation, Ending(EndReason.VOICEMAIL, message, Source.VOICEMAIL, values_if_sent=sent))
+        else:
             # Its greeting is still going on. Should nobody report its end, it is over then.
             self.converse.put(conversation, "machine", delay=MACHINE_GREETING_MAX, answered_by="machine_silence")
 
     def _leave(self, conversation: Conversation, ending: Ending) -> None:
         taken = self._change(conversation, Change("leave", takes_turn=True))
+        if taken is None and "leave" in conversation.marks:
+            taken = conversation  # whoever was about to has died
         if taken is not None:
             self.converse.end(taken, ending)
 
@@ -279,35 +323,51 @@ class AttendConversationsUseCase:
 
     def _command(self, conversation: Conversation, task: Mapping[str, Any]) -> None:
         """A command of the customer's: carried out once, whatever becomes of the note about it."""
-        was_carried_out = f"command:{task['command_id']}" in conversation.marks
+        if self.command_result(task) not in (None, ACCEPTED):
+            return  # carried out, or told to have failed before it was certain that it is on the queue
         is_over = not conversation.is_open or conversation.is_ending or self._open_call(conversation) is None
-        is_done = was_carried_out or (not is_over and self._carry_out(conversation, task))
-        self.finish_command(task, "applied" if is_done else CallNotInProgress.code)
+        if _mark_of(task) in conversation.marks:
+            result = self._go_on(conversation, task, is_over=is_over)
+        elif not is_over and self._carry_out(conversation, task):
+            result = APPLIED
+        else:
+            result = CallNotInProgress.code
+        self.finish_command(task, result)
+
+    def _go_on(self, conversation: Conversation, task: Mapping[str, Any], *, is_over: bool) -> str:
+        """Whoever began to carry it out has died: what is known of the result, or is still to be done."""
+        if _is_saying(task):
+            return APPLIED if f"{_mark_of(task)}:said" in conversation.marks else DialplaneError.code
+        if task["type"] != "inject-context" and not is_over:
+            self.converse.end(conversation, _ending_of(task))
+        return APPLIED
 
     def _carry_out(self, conversation: Conversation, task: Mapping[str, Any]) -> bool:
         """False when the call was over before the command could be carried out."""
-        mark, at = f"command:{task['command_id']}", self.now()
+        mark, at = _mark_of(task), self.now()
         content = task.get("content") or ""
-        match task["type"]:
-            case "inject-context":
-                asks = bool(task.get("trigger_response"))
-                entry = Entry(EntryKind.CONTEXT, at, content)
-                values = {"owed_since": at} if asks else {}
-                taken = self._change(conversation, Change(mark, (entry,), values, takes_turn=asks))
-                if taken is not None and asks:
-                    self.converse.respond(taken, self.monotonic())
-            case "say" if not task.get("end_after"):
-                # Nobody loses the turn over it: what the callee has asked is still answered.
-                entry = Entry(EntryKind.ASSISTANT, at, content, turn=conversation.turn, source=Source.COMMAND)
-                until = speech_ends(conversation, content, now=at)
-                taken = self._change(conversation, Change(mark, (entry,), {"speech_ends_at": until}))
-                return taken is not None and self.converse.send(taken, content)
-            case _:
-                taken = self._change(conversation, Change(mark, takes_turn=True))
-                if taken is not None:
-                    to = task.get("destination")
-                    reason = EndReason.TRANSFER if to else EndReason.COMMAND
-                    self.converse.end(taken, Ending(reason, content, Source.COMMAND, transfer_to=to))
+        if task["type"] == "inject-context":
+            if conversation.is_full:
+                return False
+            asks = bool(task.get("trigger_response"))
+            entry = Entry(EntryKind.CONTEXT, at, content)
+            values = {"owed_since": at} if asks else {}
+            taken = self._change(conversation, Change(mark, (entry,), values, takes_turn=asks))
+            if taken is not None and asks:
+                self.converse.respond(taken, self.monotonic())
+            return taken is not None
+        if _is_saying(task):
+            # Nobody loses the turn over it: what the callee has asked is still answered.
+            taken = None if conversation.is_full else self._change(conversation, Change(mark))
+            if taken is None or not self.converse.send(taken, content):
+                return False
+            entry = Entry(EntryKind.ASSISTANT, at, content, turn=taken.turn, source=Source.COMMAND)
+            until = speech_ends(taken, content, now=at)
+            self._change(conversation, Change(f"{mark}:said", (entry,), {"speech_ends_at": until}))
+            return True
+        taken = self._change(conversation, Change(mark, takes_turn=True))
+        if taken is not None:
+            self.converse.end(taken, _ending_of(task))
         return taken is not None
 
     def _carrier(self, call: Call) -> Carrier:
@@ -315,3 +375,17 @@ class AttendConversationsUseCase:
 
     def _change(self, conversation: Conversation, change: Change) -> Conversation | None:
         return self.conversations.change(conversation.organization_id, conversation.call_id, change)
+
+
+def _mark_of(task: Mapping[str, Any]) -> str:
+    return f"command:{task['command_id']}"
+
+
+def _is_saying(task: Mapping[str, Any]) -> bool:
+    return task["type"] == "say" and not task.get("end_after")
+
+
+def _ending_of(task: Mapping[str, Any]) -> Ending:
+    to = task.get("destination")
+    reason = EndReason.TRANSFER if to else EndReason.COMMAND
+    return Ending(reason, task.get("content") or "", Source.COMMAND, transfer_to=to)

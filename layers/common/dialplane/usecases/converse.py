@@ -12,7 +12,7 @@ import contextlib
 import logging
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -42,12 +42,15 @@ from dialplane.domain.times import to_text
 from dialplane.usecases.answering import GOODBYE, Answer, Ending, Means, TurnLost
 from dialplane.usecases.serve_instructions import InstructionsRequest
 from dialplane.usecases.sockets import SocketFailed, Sockets
+from dialplane.usecases.speech import SPOKEN_LENGTH_MAX
 
 logger = logging.getLogger(__name__)
 
 _TEXT_LENGTH_MAX = 4_096
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]+")
 _RECONNECTED = "Sorry, I lost you for a moment. "
+_SETUP_SECONDS_MAX = 10
+"""After this long a connection is looked at whose setup may have been lost."""
 
 
 class Tasks(Protocol):
@@ -69,8 +72,8 @@ class Conversations(Protocol):
         token: str,
         connection_id: str,
         at: datetime,
-    ) -> Conversation | None:
-        """Use up a call's token and let a connection hold its conversation; None when it must not."""
+    ) -> bool:
+        """Use up a call's token and let a connection hold its conversation; False when it must not."""
 
     def change(self, organization_id: str, call_id: str, change: Change) -> Conversation | None:
         """Make a change and return the conversation as it is then; None when it cannot be made any more."""
@@ -153,6 +156,11 @@ class ConverseUseCase:
             case _:
                 logger.warning("frame_not_understood", extra={"call_id": connection.call_id})
 
+    def connect(self, connection: Connection) -> None:
+        """The WebSocket is open. Should nothing ever come over it, somebody looks at it all the same."""
+        ids = {"organization_id": connection.organization_id, "call_id": connection.call_id}
+        self.tasks.put({"kind": "look", **ids, "turn": 0}, delay_seconds=_SETUP_SECONDS_MAX)
+
     def disconnect(self, connection: Connection) -> None:
         """The WebSocket is closed. The carrier may open another one, or else report the end of the call."""
         change = Change(
@@ -179,34 +187,50 @@ class ConverseUseCase:
             carrier_call_id=_text(frame.get("callControlId") or frame.get("callSid")),
         )
         # That a relay was opened proves that somebody has answered, whatever becomes of the report of it.
-        if self.answers.answer(request, at=at, next_check_at=at + self.check_interval) is None:
+        is_its_call = bool(request.carrier_call_id) and (
+            self.answers.answer(request, at=at, next_check_at=at + self.check_interval) is not None
+        )
+        if not is_its_call:
             logger.warning("setup_refused", extra={"call_id": connection.call_id})
             self.sockets.close(connection.connection_id)
             return
-        greeting = _greeting(conversation, at) if conversation.connections == 1 else ()
+        is_first = conversation.connections == 1
+        # Words that have overtaken the first setup are being answered by whoever has taken them.
+        takes_turn = conversation.turn == 0 or not is_first
+        turn = conversation.turn + takes_turn
+        greeting = _greeting(conversation, at, turn) if is_first or not _was_disclosed(conversation) else ()
+        planned = (
+            replace(conversation, turn=turn, speech_ends_at=at + _length(greeting)) if takes_turn else conversation
+        )
+        # First: who is cut off after the next write has somebody look all the same.
+        self.look_again(planned)
         change = Change(
             mark=f"setup:{connection.connection_id}",
             entries=greeting,
             values={
                 "carrier_call_id": request.carrier_call_id,
                 "session_id": _text(frame.get("sessionId")) or None,
-                "speech_ends_at": at + sum((speech_time(entry.text) for entry in greeting), timedelta()),
+                "speech_ends_at": planned.speech_ends_at,
             },
-            takes_turn=True,
+            takes_turn=takes_turn,
             connection_id=connection.connection_id,
         )
         begun = self._change(connection, change)
         if begun is None:
             return
-        if begun.settings.is_recorded and begun.connections == 1:
+        if begun.settings.is_recorded and greeting:
             # What is said before the callee knows of the recording is not recorded.
             self.put(begun, "record", delay=speech_time(begun.settings.disclosure or ""))
-        if begun.connections > 1:
-            self.speak(begun, _RECONNECTED + _last_words(begun), Source.FALLBACK)
-        else:
-            if begun.settings.disclosure is not None:
+        if not is_first:
+            # The carrier greets nobody in the middle of a conversation, and knows of none that had no words yet.
+            if greeting and begun.settings.disclosure is not None:
+                self.send(begun, begun.settings.disclosure, is_interruptible=False)
+            if greeting and not callee_turns(begun.entries):
                 self.send(begun, begun.settings.first_message)
-            self.look_again(begun)
+            else:
+                self.speak(begun, _RECONNECTED + _last_words(begun), Source.FALLBACK)
+        elif begun.settings.disclosure is not None:
+            self.send(begun, begun.settings.first_message)
         self._get_ready(begun)
 
     def _get_ready(self, conversation: Conversation) -> None:
@@ -215,12 +239,15 @@ class ConverseUseCase:
         with contextlib.suppress(ModelFailed):  # what stands in its way is heard of when it is asked something
             self.open_model(conversation)
 
-    def send(self, conversation: Conversation, text: str) -> bool:
-        """Send a text to be spoken that is on record already; False when nobody is there to hear it."""
+    def send(self, conversation: Conversation, text: str, *, is_interruptible: bool = True) -> bool:
+        """Send a text to be spoken as it is; False when nobody is there to hear it."""
         if conversation.connection_id is None:
             return False
         try:
-            self.sockets.send(conversation.connection_id, {"type": "text", "token": text, "last": True})
+            frame = {"type": "text", "token": text, "last": True}
+            self.sockets.send(
+                conversation.connection_id, frame if is_interruptible else {**frame, "interruptible": False}
+            )
         except SocketFailed as failure:
             logger.warning("socket_failed", extra={"call_id": conversation.call_id, "reason": str(failure)})
             return False
@@ -241,7 +268,7 @@ class ConverseUseCase:
         conversation = self._take_turn(connection, message_id, Entry(EntryKind.DIGITS, self.now(), digit))
         if conversation is None:
             return
-        if digit == conversation.settings.opt_out_digit:
+        if digit == conversation.settings.opt_out_digit and conversation.opted_out_at is None:
             self.opt_out(conversation)
         else:
             self._answer(conversation, "", began)
@@ -258,9 +285,10 @@ class ConverseUseCase:
         conversation = self._change(connection, change)
         if conversation is None:
             return
-        turn = _interrupted_turn(conversation, heard)
-        note = Entry(EntryKind.INTERRUPTION, at, heard, turn=turn)
-        self._change(conversation, Change(mark=f"cut:{message_id}", entries=(note,)))
+        if not conversation.is_full:
+            turn = _interrupted_turn(conversation, heard)
+            note = Entry(EntryKind.INTERRUPTION, at, heard[:SPOKEN_LENGTH_MAX], turn=turn)
+            self._change(conversation, Change(mark=f"cut:{message_id}", entries=(note,)))
         self.look_again(conversation)
 
     def _take_turn(self, connection: Connection, message_id: str, entry: Entry) -> Conversation | None:
@@ -278,14 +306,14 @@ class ConverseUseCase:
 
     def _answer(self, conversation: Conversation, words: str, began: float) -> None:
         settings = conversation.settings
-        if opt_out.is_opt_out(words, settings.language):
+        if conversation.opted_out_at is None and opt_out.is_opt_out(words, settings.language):
             self.opt_out(conversation)
         elif conversation.is_ending or is_machine_served(conversation):
             # The last words are being spoken, or a machine is: there is nobody to answer.
             self._change(conversation, Change(f"said:{conversation.turn}", values={"owed_since": None}))
         elif ends_call(words, settings.end_phrases):
             self.end(conversation, Ending(EndReason.END_PHRASE, settings.goodbye_message or GOODBYE))
-        elif callee_turns(conversation.entries) > settings.turns_max:
+        elif conversation.is_full or callee_turns(conversation.entries) > settings.turns_max:
             self.end(conversation, Ending(EndReason.TURN_LIMIT, settings.goodbye_message or GOODBYE))
         else:
             self.respond(conversation, began)
@@ -302,13 +330,18 @@ class ConverseUseCase:
             logger.warning("socket_failed", extra={"call_id": conversation.call_id, "reason": str(failure)})
         except ModelFailed as failure:
             logger.error("model_failed", extra={"call_id": conversation.call_id, "reason": failure.reason})
-            ending = _after_failure(conversation)
+            ending = self._after_failure(conversation)
         except Exception:
             logger.exception("answer_failed", extra={"call_id": conversation.call_id})
-            ending = _after_failure(conversation)
+            ending = self._after_failure(conversation)
         if ending is not None and ending.reason is EndReason.OPT_OUT:
             ending = self._put_on_list(conversation)
         self._close_turn(conversation, answer, Source.MODEL, ending)
+
+    def _after_failure(self, conversation: Conversation) -> Ending | None:
+        """None when nobody waits for this answer any more: somebody else gives the callee another."""
+        turn = self.conversations.turn(conversation.organization_id, conversation.call_id)
+        return _after_failure(conversation) if turn == conversation.turn else None
 
     def speak(
         self, conversation: Conversation, text: str, source: Source, *, values: Mapping[str, Any] | None = None
@@ -327,11 +360,16 @@ class ConverseUseCase:
         """Put the callee on the list, say so, and end the call. What fails is tried again; the call ends anyway."""
         self.end(conversation, self._put_on_list(conversation))
 
+    def heed(self, conversation: Conversation) -> None:
+        """Put a callee on the list whose wish nobody has seen to, when the call is over or about to be."""
+        if asks_for_opt_out(conversation):
+            self._change(conversation, Change("heeded", values=self._put_on_list(conversation).values))
+
     def _put_on_list(self, conversation: Conversation) -> Ending:
         at = self.now()
         message = conversation.settings.opt_out_message
         try:
-            self.list_callee(conversation, at)
+            self.list_callee(conversation.organization_id, conversation.call_id, conversation.destination, at)
         except Exception:
             logger.exception("opt_out_failed", extra={"call_id": conversation.call_id})
             self.put(conversation, "opt_out", delay=timedelta(seconds=1), at=to_text(at))
@@ -339,15 +377,10 @@ class ConverseUseCase:
         values = {"opted_out_at": at}
         return Ending(EndReason.OPT_OUT, message, Source.OPT_OUT, within=OPT_OUT_SECONDS_MAX, values=values)
 
-    def list_callee(self, conversation: Conversation, at: datetime) -> None:
+    def list_callee(self, organization_id: str, call_id: str, number: str, at: datetime) -> None:
         """Put the callee on the organization's do-not-call list."""
-        entry = DncEntry(
-            number=conversation.destination,
-            reason=f"Asked during {conversation.call_id}",
-            source="callee",
-            added_at=at,
-        )
-        self.destinations.add_dnc_entry(conversation.organization_id, entry)
+        entry = DncEntry(number=number, reason=f"Asked during {call_id}", source="callee", added_at=at)
+        self.destinations.add_dnc_entry(organization_id, entry)
 
     def _close_turn(
         self,
@@ -368,14 +401,24 @@ class ConverseUseCase:
             ends_at = min(spoken_until, at + ending.within) if ending.within is not None else spoken_until
             changed |= {"ends_at": ends_at, "end_reason": ending.reason, "transfer_to": ending.transfer_to}
             changed |= ending.values
+            changed |= ending.values_if_sent if answer.are_last_words_sent else {}
         entries = answer.entries(at, source, ending.source if ending is not None else source)
         # First: who is cut off between the two has somebody look all the same.
-        self.look_again(replace(conversation, **changed))
+        failure = None
+        try:
+            self.look_again(replace(conversation, **changed))
+        except Exception as error:  # whoever looks at an earlier turn sees to it then
+            failure = error
         mark = f"said:{conversation.turn}"
-        # An ending is decided, whoever has the turn now; an answer gives the turn back only if it still has it.
+        # An ending is decided, whoever has the turn now, and only a wish not to be called takes the place of another;
+        # an answer gives the turn back only if it still has it.
         turn = conversation.turn if ending is None else None
-        if self._change(conversation, Change(mark, entries, changed, turn=turn)) is None and entries:
+        absent = None if ending is None else "opted_out_at" if ending.reason is EndReason.OPT_OUT else "ends_at"
+        change = Change(mark, entries, changed, turn=turn, absent=absent)
+        if self._change(conversation, change) is None and entries:
             self._change(conversation, Change(f"{mark}:late", entries))
+        if failure is not None:
+            raise failure
 
     # ---- later ------------------------------------------------------------------------------------------------------
 
@@ -413,11 +456,24 @@ def asks_for_opt_out(conversation: Conversation) -> bool:
     )
 
 
-def _greeting(conversation: Conversation, at: datetime) -> tuple[Entry, ...]:
+def _was_disclosed(conversation: Conversation) -> bool:
+    """Whether the callee has been greeted, and has surely heard all that has to be said first."""
+    greeted = [entry for entry in conversation.entries if entry.source in (Source.DISCLOSURE, Source.FIRST_MESSAGE)]
+    disclosed_at = [entry.at + speech_time(entry.text) for entry in greeted if entry.source is Source.DISCLOSURE]
+    if not disclosed_at:
+        return bool(greeted) or bool(conversation.entries)
+    return conversation.entries[-1].at >= disclosed_at[-1]
+
+
+def _length(entries: Iterable[Entry]) -> timedelta:
+    return sum((speech_time(entry.text) for entry in entries), timedelta())
+
+
+def _greeting(conversation: Conversation, at: datetime, turn: int) -> tuple[Entry, ...]:
     """What is said first: the disclosure, which the carrier speaks by itself, then the first message."""
     settings = conversation.settings
     texts = ((settings.disclosure or "", Source.DISCLOSURE), (settings.first_message, Source.FIRST_MESSAGE))
-    return tuple(Entry(EntryKind.ASSISTANT, at, text, turn=1, source=source) for text, source in texts if text)
+    return tuple(Entry(EntryKind.ASSISTANT, at, text, turn=turn, source=source) for text, source in texts if text)
 
 
 def _last_words(conversation: Conversation) -> str:

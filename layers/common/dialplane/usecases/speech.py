@@ -26,6 +26,8 @@ class Speech:
         self._is_interruptible = is_interruptible
         self._waiting = ""
         self.text = ""
+        self.is_sent = False
+        """True once all of it was sent."""
 
     @property
     def is_full(self) -> bool:
@@ -55,6 +57,7 @@ class Speech:
         """The answer is complete."""
         if self.text or self._waiting.strip():
             self._flush(len(self._waiting), is_last=True)
+            self.is_sent = True
 
     def _flush(self, end: int, *, is_last: bool) -> None:
         token, self._waiting = self._waiting[:end], self._waiting[end:]
