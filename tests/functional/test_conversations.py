@@ -412,6 +412,18 @@ def test_a_tools_result_is_told_to_the_model(exchange: Exchange) -> None:
     assert result == Message("tool", "The digits were pressed.", tool_call_id="1")
 
 
+@pytest.mark.parametrize("destination", [["+15559990001"], {"number": "+15559990001"}, 7, "+15559990002"], ids=str)
+def test_a_destination_that_is_none_of_the_assistants_is_told_to_the_model(
+    exchange: Exchange, destination: Any
+) -> None:
+    phone = exchange.phone(transfer_number="+15559990001").answer()
+    model = Spoken([ToolCall("1", "transfer", {"destination": destination})], ["Nobody is there."])
+    with exchange.with_model(model):
+        phone.say("a person, please")
+    assert phone.heard == "Nobody is there."
+    assert model.requests[1].messages[-1].text == "The call can only be transferred to: +15559990001."
+
+
 def test_the_model_is_told_what_was_said_and_which_words_were_heard(exchange: Exchange) -> None:
     phone = exchange.phone().answer()
     model = Spoken(["Long and winding answer. "], ["Yes."])

@@ -292,6 +292,10 @@ def test_a_number_is_one(field: str, number: str) -> None:
         ({"analysis_schema": {"type": "object", "properties": {"a": {"$ref": "#"}}}}, "analysis_schema.properties.a"),
         ({"analysis_schema": {"type": "object", "description": "d" * 9_000}}, "analysis_schema"),
         ({"analysis_schema": {"type": "object", "description": "\ud800"}}, "analysis_schema"),
+        ({"llm_config": {"note": "\ud800"}}, "llm_config"),
+        ({"llm_config": {"note": "é" * 33_000}}, "llm_config"),
+        ({"stt_config": {"note": "d" * 66_000}}, "stt_config"),
+        ({"tts_config": {"note": "d" * 66_000}}, "tts_config"),
         ({"engine": "conversation", "llm_config": {"provider": "xai_realtime"}}, "llm_config"),
         ({"engine": "conversation", "llm_config": {"provider": "another"}}, "llm_config"),
         (

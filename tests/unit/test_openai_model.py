@@ -258,6 +258,7 @@ def test_tools_are_put_together_from_their_parts_and_come_after_the_words(
         ([tool_part(0, "{}", id="a", name="x"), tool_part(0, " ", id="a", name="x")], [("a", "x")]),
         ([tool_part(0, None, id="a", name="x")], [("a", "x")]),
         ([tool_part(0, "null", id="a", name="x")], [("a", "x")]),
+        ([tool_part(0, "{}", id="a", name="find slot\ud800\n")], [("a", "find slot??")]),
         ([event({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "x", "arguments": {}}}]})], [("a", "x")]),
     ],
     ids=[
@@ -267,6 +268,7 @@ def test_tools_are_put_together_from_their_parts_and_come_after_the_words(
         "name repeated",
         "no arguments",
         "null",
+        "a name that is none",
         "object",
     ],
 )
@@ -289,10 +291,11 @@ def test_tools_are_told_apart_whatever_the_server_calls_them(
         ([tool_part(0, "[" * 9_000, id="a", name="x")], "a tool's arguments are no JSON"),
         ([tool_part(0, "[1]", id="a", name="x")], "a tool's arguments are no JSON object"),
         ([tool_part(0, "{}", id="a")], "a tool without a name"),
+        ([tool_part(0, "{}", id="a", name="x" * 201)], "a tool's name has more than 200 characters"),
         ([tool_part(0, "x" * 9_000, id="a", name="x")] * 2, "a tool's arguments have more than 16,384 characters"),
         ([tool_part(n, "{}", name="x") for n in range(TOOL_CALLS_MAX + 1)], "more than 64 tools at once"),
     ],
-    ids=["half a JSON", "NaN", "megabytes", "deep", "a list", "no name", "long in parts", "many"],
+    ids=["half a JSON", "NaN", "megabytes", "deep", "a list", "no name", "a long name", "long in parts", "many"],
 )
 def test_a_tool_that_cannot_be_used_is_a_failure(
     server: ModelServer, model: OpenAiModel, parts: list[bytes], reason: str

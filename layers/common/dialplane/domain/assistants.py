@@ -23,6 +23,8 @@ MAX_DURATION_SECONDS = 14_400
 _RING_TIMEOUT_SECONDS_MAX = 600
 END_PHRASES_MAX = 20
 END_PHRASE_LENGTH_MAX = 100
+CONFIGURATION_BYTES_MAX = 64 * 1024
+"""Of one configuration as JSON. It is kept with every call and every conversation, which have 400 kB each."""
 BOUNDS: Mapping[str, tuple[int, int]] = {
     "max_duration_seconds": (1, MAX_DURATION_SECONDS),
     "ring_timeout_seconds": (1, _RING_TIMEOUT_SECONDS_MAX),
@@ -147,7 +149,7 @@ def _check_conversation(assistant: Assistant) -> None:
     _check_end_phrases(assistant.end_phrases)
     if assistant.analysis_schema is not None:
         check_schema(assistant.analysis_schema, param="analysis_schema")
-        _check_characters(assistant.analysis_schema, "analysis_schema")
+        _check_json(assistant.analysis_schema, "analysis_schema")
 
 
 def _check_end_phrases(phrases: Sequence[str]) -> None:
@@ -162,12 +164,16 @@ def _check_end_phrases(phrases: Sequence[str]) -> None:
             raise ValueInvalid("end_phrases has a phrase without a word.", field="end_phrases")
 
 
-def _check_characters(setting: Mapping[str, Any], name: str) -> None:
-    """Any text can be kept but half a character, which JSON can write and UTF-8 cannot."""
+def _check_json(setting: Mapping[str, Any], name: str) -> None:
+    """Any text can be kept that is not too long, but for half a character, which JSON can write and UTF-8 cannot."""
     try:
-        json.dumps(setting, ensure_ascii=False).encode()
+        length = len(json.dumps(setting, ensure_ascii=False, separators=(",", ":")).encode())
     except UnicodeEncodeError as error:
         raise ConfigurationInvalid(f"{name} has half of a surrogate pair. Use whole characters.", param=name) from error
+    if length > CONFIGURATION_BYTES_MAX:
+        raise ConfigurationInvalid(
+            f"{name} has {length:,} bytes as JSON; at most {CONFIGURATION_BYTES_MAX:,} are allowed.", param=name
+        )
 
 
 def check_configuration(assistant: Assistant) -> None:
@@ -175,6 +181,9 @@ def check_configuration(assistant: Assistant) -> None:
 
     What is in them is judged only for conversations of ours; who else reads them knows what they may be.
     """
+    for name in _CONFIGURATIONS:
+        if (configuration := getattr(assistant, name)) is not None:
+            _check_json(configuration, name)
     if assistant.llm_config is None:
         return
     if assistant.engine == "conversation":

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from dialplane.domain.language_model import TEXT_LENGTH_MAX, TOOL_CALLS_MAX, ModelFailed, ToolCall
+
+_NAME_LENGTH_MAX = 200
+_NOT_IN_NAMES = re.compile(r"[^\x20-\x7e]")
 
 
 @dataclass(slots=True)
@@ -53,10 +57,14 @@ class ToolCalls:
         for number, call in enumerate(self._calls):
             if not call.name:
                 raise ModelFailed("a tool without a name")
+            if len(call.name) > _NAME_LENGTH_MAX:
+                raise ModelFailed(f"a tool's name has more than {_NAME_LENGTH_MAX} characters")
             # Some servers give several calls of one answer one id, or none.
             identity = call.id if call.id and call.id not in ids else f"call_{number}"
             ids.add(identity)
-            yield ToolCall(identity, call.name, _arguments("".join(call.arguments)))
+            # Of another one there is no tool, and nobody could keep what the model is told of that.
+            name = _NOT_IN_NAMES.sub("?", call.name)
+            yield ToolCall(identity, name, _arguments("".join(call.arguments)))
 
 
 def _arguments(text: str) -> Mapping[str, Any]:
