@@ -76,6 +76,10 @@ class Seeding(AwsClient):
         """Serve what seeding needs; a message to a queue is nobody's."""
         if (service, operation) == ("sqs", "SendMessage"):
             return {}
+        if operation == "TransactWriteItems":
+            for step in params["TransactItems"]:
+                self.call(service, "UpdateItem", step["Update"])
+            return {}
         table = self._backend.tables[params["TableName"]]
         match operation:
             case "PutItem":

@@ -191,13 +191,14 @@ def fill(aws: AwsClient, tables: Tables, *, secrets_prefix: str = SECRETS_PREFIX
 def _talk(conversations: ConversationStore) -> None:
     """What has been said so far on the call whose conversation we hold."""
     ids = (ORGANIZATION_ID, TALKING_CALL_ID)
-    opened = conversations.open(
+    assert conversations.open(
         *ids,
         carrier_account_id=CARRIER_ACCOUNT_IDS["twilio"],
         token=SOCKET_TOKEN,
         connection_id=CONNECTION_ID,
         at=CREATED_AT + timedelta(seconds=5),
     )
+    opened = conversations.get(*ids)
     assert opened is not None
     said = (
         (EntryKind.ASSISTANT, opened.settings.disclosure or "", Source.DISCLOSURE),
