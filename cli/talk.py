@@ -168,7 +168,13 @@ async def _place(http: Any, state: SandboxState, body: Mapping[str, Any]) -> Non
     async with http.post(f"{state.api_url}/calls/initiate", json=dict(body), headers=headers) as answer:
         if answer.status >= 400:
             problem = await answer.json()
-            raise CommandFailed(f"The call was refused: {problem.get('detail') or problem}")
+            refusal = f"The call was refused: {problem.get('detail') or problem}"
+            if problem.get("code") == "do_not_call":  # who has asked for it in the call before wants to try on
+                refusal += (
+                    f" To be called again: dialplane admin dnc remove {body['to_phone_number']} "
+                    f"--organization {state.organization_id}"
+                )
+            raise CommandFailed(refusal)
 
 
 def _read_beside(lines: TextIO, typed: asyncio.Queue[str | None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -49,7 +50,7 @@ def talked(carriers: SimulatedCarriers, lines: str, answers: Answers, *, status:
     async def initiate(request: web.Request) -> web.Response:
         """What Dialplane does, as far as the callee can tell."""
         if status != 200:
-            return web.json_response({"detail": "on the do-not-call list"}, status=status)
+            return web.json_response({"detail": "on the do-not-call list", "code": "do_not_call"}, status=status)
         url = str(request.url.with_scheme("ws").with_path("/socket"))
         twiml = (
             f"<Response><Connect><ConversationRelay url={quoteattr(url)} dtmfDetection='true'/></Connect></Response>"
@@ -68,7 +69,10 @@ def talked(carriers: SimulatedCarriers, lines: str, answers: Answers, *, status:
         shown: list[str] = []
         async with TestServer(app, host="127.0.0.1") as api:
             state: Any = SimpleNamespace(
-                carrier_url=carriers.url, api_url=f"http://127.0.0.1:{api.port}", api_key="dp_org_x"
+                carrier_url=carriers.url,
+                api_url=f"http://127.0.0.1:{api.port}",
+                api_key="dp_org_x",
+                organization_id="org_1",
             )
             body = {"to_phone_number": PERSON_NUMBER}
             await asyncio.wait_for(hold(state, body, io.StringIO(lines), Screen(shown.append)), 20)
@@ -116,8 +120,9 @@ def test_a_command_hangs_up(carriers: SimulatedCarriers) -> None:
     assert "never said" not in shown
 
 
-def test_a_call_that_is_refused_is_told(carriers: SimulatedCarriers) -> None:
-    with pytest.raises(CommandFailed, match="do-not-call"):
+def test_a_call_that_is_refused_is_told_and_how_to_be_called_again(carriers: SimulatedCarriers) -> None:
+    removal = re.escape(f"dialplane admin dnc remove {PERSON_NUMBER} --organization org_1")
+    with pytest.raises(CommandFailed, match=f"do-not-call list To be called again: {removal}"):
         talked(carriers, "", conversation(), status=403)
 
 
