@@ -115,7 +115,8 @@ def messages(entries: Iterable[Entry]) -> tuple[Message, ...]:
                 told.append(Message("user", _plain(text)))
             case EntryKind.ASSISTANT if text.strip():
                 # What the dash says is what a transcript says with it: the callee has interrupted here.
-                _append_words(told, f"{text.rstrip()} –" if is_cut else text)
+                # Among the words are values of variables, which others wrote.
+                _append_words(told, _plain(f"{text.rstrip()} –" if is_cut else text))
             case EntryKind.CONTEXT:
                 told.append(note(text))
             case EntryKind.TOOL if entry.tool is not None:
