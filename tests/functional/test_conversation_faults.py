@@ -13,6 +13,7 @@ import pytest
 from dialplane.aws.client import AwsError
 from dialplane.domain import conversations
 from dialplane.domain.conversations import speech_time
+from dialplane.domain.errors import CarrierUnavailable
 from dialplane.domain.language_model import LanguageModel, ModelFailed, ModelRequest, ToolCall
 from dialplane.dynamodb.commands import CommandStore
 from dialplane.dynamodb.destinations import DestinationStore
@@ -503,3 +504,42 @@ def test_a_call_that_the_callee_has_ended_keeps_its_reason(exchange: Exchange) -
     exchange.pass_time(30)
     assert phone.call.conversation_end is None
     assert phone.call.version == before.version
+
+
+# ---- transfers ------------------------------------------------------------------------------------------------------
+
+TRANSFERRING: dict[str, Any] = {"on_failure": "transfer", "transfer_number": "+15559990001"}
+
+
+def hand_over(phone: Phone) -> None:
+    with phone.exchange.with_model(Spoken([ModelFailed("HTTP 500")])):
+        phone.say("hello")
+
+
+def test_a_call_that_could_not_be_handed_over_does_not_count_as_transferred(exchange: Exchange) -> None:
+    phone = exchange.phone(**TRANSFERRING).answer()
+    hand_over(phone)
+    exchange.world.carrier.command_errors.append(CarrierUnavailable("HTTP 500"))
+    exchange.pass_time(15)
+    assert [next(iter(command)) for command in exchange.world.carrier.commands] == ["transfer", "end"]
+    exchange.world.live_through(phone.call, "completed", duration=12)
+    assert phone.call.ended_reason != "transferred"
+
+
+@pytest.mark.parametrize("requests", range(1, 9))
+def test_a_call_is_handed_over_once_whenever_the_task_of_it_dies(exchange: Exchange, requests: int) -> None:
+    phone = exchange.phone(**TRANSFERRING).answer()
+    hand_over(phone)
+    ends_at = phone.conversation.ends_at
+    assert ends_at is not None
+    exchange.world.clock.moment = ends_at
+    look = {"kind": "look", "turn": phone.conversation.turn, **ids(phone)}
+    exchange.waiting = [(ends_at, look)]
+    exchange.dies_after = requests
+    exchange.pass_time(1)
+    exchange.dies_after = None
+    if exchange.world.carrier.commands:
+        phone.hang_up()  # a transfer closes the WebSocket
+    exchange.pass_time(200)
+    assert [next(iter(command)) for command in exchange.world.carrier.commands] == ["transfer"]
+    assert not phone.conversation.is_open

@@ -208,10 +208,14 @@ class ConversationStore:
             return False
         return True
 
-    def end_of_call(self, conversation: Conversation) -> None:
-        """Note on the call why its conversation was ended, for its end to be told by that; the first note stays."""
+    def end_of_call(self, conversation: Conversation, *, instead_of: EndReason | None = None) -> None:
+        """Note on the call why its conversation was ended, for its end to be told by that.
+
+        The first note stays, unless it is the one that this is ``instead_of``.
+        """
         if conversation.end_reason is None:
             return
+        noted = "attribute_not_exists(conversation_end)" if instead_of is None else "conversation_end = :noted"
         try:
             self.client.call(
                 "dynamodb",
@@ -221,12 +225,12 @@ class ConversationStore:
                     "Key": call_key(conversation.organization_id, conversation.call_id).attributes,
                     "UpdateExpression": "SET conversation_end = :reason, version = version + :one",
                     # A call that has ended before was not ended by this.
-                    "ConditionExpression": "attribute_exists(pk) AND attribute_not_exists(conversation_end) AND "
-                    f"{_NOT_OVER}",
+                    "ConditionExpression": f"attribute_exists(pk) AND {noted} AND {_NOT_OVER}",
                     "ExpressionAttributeNames": {"#status": "status"},
                     "ExpressionAttributeValues": {
                         ":reason": encode(conversation.end_reason),
                         ":one": encode(1),
+                        **({":noted": encode(instead_of)} if instead_of is not None else {}),
                         **_TERMINAL,
                     },
                 },

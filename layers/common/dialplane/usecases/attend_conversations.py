@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -43,7 +43,7 @@ OPT_OUT_RETRY_SECONDS = 60
 WAIT_SECONDS = 2
 WAITS_MAX = 15
 """How often a verdict about a machine is put back that came before there was anybody to be told of it."""
-_RECORDED = "recorded"
+_RECORDED, _TRANSFERRING = "recorded", "transferring"
 _GREETING_IS_OVER = frozenset({"machine_beep", "machine_silence"})
 _MACHINES = frozenset({"machine", "fax"}) | _GREETING_IS_OVER
 
@@ -215,7 +215,7 @@ class AttendConversationsUseCase:
         at = self.now()
         values: dict[str, Any] = {"ended_at": at, "connection_id": None}
         if conversation.transfer_to is not None:
-            self._transfer(conversation, conversation.transfer_to)
+            self._transfer_once(conversation, conversation.transfer_to)
         elif self._end_session(conversation):
             if conversation.voicemail_sent_at is not None:
                 values["voicemail_played_at"] = conversation.voicemail_played_at or at
@@ -254,6 +254,17 @@ class AttendConversationsUseCase:
         call = self.calls.get(conversation.organization_id, conversation.call_id)
         return call if call is not None and not call.status.is_terminal else None
 
+    def _transfer_once(self, conversation: Conversation, destination: str) -> None:
+        """Somebody may have begun it and died; whether it took place is seen by the WebSocket, which it closes.
+
+        Once more would tear apart those who talk by now.
+        """
+        if _TRANSFERRING in conversation.marks:
+            if conversation.disconnected_at is None:
+                self._transfer(conversation, destination)
+        elif self._change(conversation, Change(_TRANSFERRING)) is not None:
+            self._transfer(conversation, destination)
+
     def _transfer(self, conversation: Conversation, destination: str) -> None:
         """Connect the callee with somebody, on the rules for any call; else there is nobody left to talk to."""
         call = self._open_call(conversation)
@@ -263,7 +274,7 @@ class AttendConversationsUseCase:
         is_listed = not self.destinations.open_transfer(owner, destination, until=self.now() + TRANSFER_WINDOW)
         if is_listed or self.destinations.find_dnc_entry(None, destination) is not None:
             logger.warning("transfer_to_listed_number", extra={"call_id": call.id})
-            self._carrier(call).end_call(call.carrier_call_id)
+            self._end_instead(conversation, call, call.carrier_call_id)
             return
         try:
             self._carrier(call).transfer_call(
@@ -277,7 +288,13 @@ class AttendConversationsUseCase:
             return
         except DialplaneError as error:
             logger.error("transfer_failed", extra={"call_id": call.id, "reason": error.code})
-            self._carrier(call).end_call(call.carrier_call_id)
+            self._end_instead(conversation, call, call.carrier_call_id)
+
+    def _end_instead(self, conversation: Conversation, call: Call, carrier_call_id: str) -> None:
+        """There is nobody to hand the callee over to: the call does not count as transferred."""
+        ended = replace(conversation, end_reason=EndReason.ASSISTANT)
+        self.conversations.end_of_call(ended, instead_of=EndReason.TRANSFER)
+        self._carrier(call).end_call(carrier_call_id)
 
     def _record(self, conversation: Conversation) -> None:
         call = self._open_call(conversation)

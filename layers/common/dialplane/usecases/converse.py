@@ -84,8 +84,8 @@ class Conversations(Protocol):
     def turn(self, organization_id: str, call_id: str) -> int | None:
         """Whose turn it is; None when the conversation is over."""
 
-    def end_of_call(self, conversation: Conversation) -> None:
-        """Note on the call why its conversation was ended."""
+    def end_of_call(self, conversation: Conversation, *, instead_of: EndReason | None = None) -> None:
+        """Note on the call why its conversation was ended; the first note stays but ``instead_of``."""
 
 
 class Answers(Protocol):
