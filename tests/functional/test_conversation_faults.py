@@ -17,6 +17,7 @@ from dialplane.domain.errors import CarrierUnavailable
 from dialplane.domain.language_model import LanguageModel, ModelFailed, ModelRequest, ToolCall
 from dialplane.dynamodb.commands import CommandStore
 from dialplane.dynamodb.destinations import DestinationStore
+from dialplane.runtime.conversation_tasks import ConversationTasks
 from dialplane.usecases.browse_calls import RecordedCommand
 from dialplane.usecases.sockets import SocketFailed
 from tests.fakes.phones import Exchange, Killed, Phone, an_exchange
@@ -124,6 +125,16 @@ def test_a_setup_whose_function_dies_leaves_no_callee_in_silence(exchange: Excha
     exchange.dies_after = None
     exchange.pass_time(120)
     assert is_over(phone)
+
+
+def test_a_connection_whose_timer_cannot_be_set_is_not_refused(exchange: Exchange) -> None:
+    phone = exchange.phone(**SCRIPTED)
+    url = phone.fetch_address()
+    assert url is not None
+    assert phone.knock(url)
+    broken = AwsError(service="sqs", operation="SendMessage", code="ReplyLost")
+    with patch.object(ConversationTasks, "put", side_effect=broken):
+        phone.connect()
 
 
 def test_a_timer_that_rings_a_moment_early_rings_again(exchange: Exchange) -> None:

@@ -159,7 +159,10 @@ class ConverseUseCase:
     def connect(self, connection: Connection) -> None:
         """The WebSocket is open. Should nothing ever come over it, somebody looks at it all the same."""
         ids = {"organization_id": connection.organization_id, "call_id": connection.call_id}
-        self.tasks.put({"kind": "look", **ids, "turn": 0}, delay_seconds=_SETUP_SECONDS_MAX)
+        try:
+            self.tasks.put({"kind": "look", **ids, "turn": 0}, delay_seconds=_SETUP_SECONDS_MAX)
+        except Exception:  # an error would close a line on which everything else may go well
+            logger.exception("timer_not_set", extra={"call_id": connection.call_id})
 
     def disconnect(self, connection: Connection) -> None:
         """The WebSocket is closed. The carrier may open another one, or else report the end of the call."""
