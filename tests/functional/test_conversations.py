@@ -460,6 +460,14 @@ def test_the_key_for_it_does_the_same(exchange: Exchange) -> None:
     assert phone.is_ended
 
 
+def test_who_hangs_up_on_the_confirmation_has_opted_out_all_the_same(exchange: Exchange) -> None:
+    phone = exchange.phone(**SCRIPTED).answer()
+    phone.say("stop calling me")
+    phone.hang_up()
+    exchange.world.live_through(phone.call, "completed", duration=5)
+    assert phone.call.ended_reason == "opt_out"
+
+
 def test_an_opt_out_that_comes_twice_or_during_the_last_words_counts(exchange: Exchange) -> None:
     phone = exchange.phone(**SCRIPTED).answer()
     phone.say("yes")

@@ -53,6 +53,10 @@ _SETUP_SECONDS_MAX = 10
 """After this long a connection is looked at whose setup may have been lost."""
 
 
+_TELLING = frozenset({EndReason.OPT_OUT, EndReason.VOICEMAIL})
+"""What a call has come to, whoever hangs up first."""
+
+
 class Tasks(Protocol):
     """The queue of what is to be done about conversations later."""
 
@@ -418,8 +422,11 @@ class ConverseUseCase:
         turn = conversation.turn if ending is None else None
         absent = None if ending is None else "opted_out_at" if ending.reason is EndReason.OPT_OUT else "ends_at"
         change = Change(mark, entries, changed, turn=turn, absent=absent)
-        if self._change(conversation, change) is None and entries:
+        closed = self._change(conversation, change)
+        if closed is None and entries:
             self._change(conversation, Change(f"{mark}:late", entries))
+        if closed is not None and closed.end_reason in _TELLING:
+            self.conversations.end_of_call(closed)
         if failure is not None:
             raise failure
 
