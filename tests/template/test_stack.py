@@ -88,15 +88,20 @@ def test_every_dead_letter_queue_has_an_alarm(resources: Resources) -> None:
     watched = {
         dimension["Value"]["Fn::GetAtt"][0]
         for alarm in _alarms(resources).values()
-        for dimension in alarm["Dimensions"]
+        for dimension in alarm.get("Dimensions", ())
         if alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
     }
     assert watched == {name for name, r in resources.items() if "DeadLetterQueue" in name}
 
 
 def test_what_must_wake_somebody_has_an_alarm(resources: Resources) -> None:
-    watched = {(alarm["Namespace"], alarm["MetricName"]) for alarm in _alarms(resources).values()}
+    watched = {
+        (name["Fn::Sub"] if isinstance(name := alarm["Namespace"], dict) else name, alarm["MetricName"])
+        for alarm in _alarms(resources).values()
+    }
     assert watched == {
+        ("Dialplane/${AWS::StackName}", "ConversationFaults"),
+        ("Dialplane/${AWS::StackName}", "ModelFailures"),
         ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
         ("AWS/SQS", "ApproximateAgeOfOldestMessage"),
         ("Dialplane", "StuckHolds"),
@@ -136,11 +141,27 @@ def test_faults_of_conversations_are_noticed(resources: Resources) -> None:
     watched = [
         dimension["Value"]
         for alarm in _alarms(resources).values()
-        for dimension in alarm["Dimensions"]
+        for dimension in alarm.get("Dimensions", ())
         if alarm["MetricName"] in {"Errors", "IntegrationError"}
     ]
     for name in ("ConversationFunction", "CallAnalysisFunction", "SocketApi"):
         assert {"Ref": name} in watched, name
+
+
+@pytest.mark.parametrize("metric", ["ConversationFaults", "ModelFailures"])
+def test_what_callees_hear_an_apology_for_is_counted_in_the_logs(resources: Resources, metric: str) -> None:
+    """Functions that have apologized have not failed, and no metric of theirs says that anything was wrong."""
+    (alarm,) = (each for each in _alarms(resources).values() if each["MetricName"] == metric)
+    filters = [each["Properties"] for each in resources.values() if each["Type"] == "AWS::Logs::MetricFilter"]
+    counted = {}
+    for each in filters:
+        (transformation,) = each["MetricTransformations"]
+        if transformation["MetricName"] == metric:
+            assert transformation["MetricNamespace"] == alarm["Namespace"]
+            counted[each["LogGroupName"]["Ref"]] = each["FilterPattern"]
+    assert counted.keys() == {"ConversationLogGroup", "ConversationTasksLogGroup"}
+    operator = "=" if metric == "ModelFailures" else "!="
+    assert all(f'$.message {operator} "model_failed"' in pattern for pattern in counted.values())
 
 
 def test_words_are_not_kept_in_queues_for_long(resources: Resources) -> None:
