@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from tests.fakes.sandbox_client import SandboxClient
 
 NUMBERS = {"twilio": "+15551230201", "telnyx": "+15551230202", "telnyx-texml": "+15551230203"}
 AT_ONCE = 50
+PLACED_TOGETHER = 5
 OPT_OUT_SECONDS_MAX = 10
 # Simulated seconds per second, for ten minutes of thought.
 THOUGHT_SPEED = 400
@@ -37,6 +39,17 @@ FIRST_MESSAGE = "Would Monday or Tuesday suit you?"
 MESSAGE_TO_MACHINES = "Please call us back."
 _ENDLESS = {"start": "ask", "note": "I know that {{ note }}.", "steps": {"ask": {"say": "And why?"}}}
 _SPEECH = {"stt_config": {"provider": "deepgram"}, "tts_config": {"provider": "elevenlabs"}}
+_TRANSIENT = {
+    "name": "Ada",
+    "first_message": "This is Ada. Is this a good moment?",
+    "llm_config": {
+        "provider": "openai",
+        "model": "gpt-4o",
+        "messages": [{"role": "system", "content": "Find a day for the check-up."}],
+    },
+    "stt_config": {"provider": "deepgram", "model": "nova-3-general"},
+    "tts_config": {"provider": "elevenlabs", "voice_id": "21m00Tcm4TlvDq8ikWAM"},
+}
 _ASSISTANTS: Mapping[int, Mapping[str, Any]] = {
     SCRIPTED: {"llm_config": {"script": APPOINTMENT_SCRIPT}, "analysis_schema": APPOINTMENT_ANALYSIS},
     ENDLESS: {"llm_config": {"script": _ENDLESS}, "turns_max": 3},
@@ -132,8 +145,17 @@ class Customer:
         page = self.client.request("GET", "/calls?limit=100", key=self.key).json
         return list(page["calls"])
 
+    def place_transient(self, destination: str) -> str:
+        """Have an assistant call that the request brings along, in seed 3's format; the call's id."""
+        body = {"destination": destination, "number_id": NUMBERS["twilio"], "assistant": _TRANSIENT}
+        answer = self.client.request("POST", "/calls/outbound", body, key=self.key)
+        assert answer.status == 200, answer.body
+        return str(answer.json["call_id"])
+
     def record(self, call_id: str) -> list[Any]:
         """What the callee of a call heard and did so far."""
+        if call_id not in self.carrier_call_ids:
+            self.carrier_call_ids[call_id] = self.client.call(call_id, key=self.key)["carrier_call_id"]
         try:
             return list(self.client.carrier(f"/_conversations/{self.carrier_call_ids[call_id]}")["events"])
         except KeyError:  # nothing yet
@@ -194,7 +216,8 @@ def customer(sandbox_client: SandboxClient) -> Customer:
                 engine="conversation",
                 welcome_message=FIRST_MESSAGE,
                 caller_number=NUMBERS["twilio"],
-                **{"max_duration_seconds": 300, **settings},
+                # Longer than a busy machine takes to start a function.
+                **{"max_duration_seconds": 300, "silence_timeout_seconds": 30, **settings},
             )
         )
     for carrier, number in NUMBERS.items():
@@ -229,6 +252,7 @@ def everything(customer: Customer) -> Iterator[Everything]:
         transferring = pool.submit(_transfer, customer, numbers["silent"])
         talking = pool.submit(_talk, customer)
         ids |= _place(customer, pool, _OTHERS, numbers)
+        ids["transient"] = customer.place_transient(numbers["answered"])
         (commanded, answers), transferred, talked = commanding.result(), transferring.result(), talking.result()
         crowd = list(pool.map(lambda _: customer.place(numbers["thinks-long"], assistant=CROWD), range(AT_ONCE)))
     customer.until_heard(FIRST_MESSAGE, *crowd)
@@ -252,8 +276,15 @@ def everything(customer: Customer) -> Iterator[Everything]:
 
 
 def _place(customer: Customer, pool: ThreadPoolExecutor, lives: Lives, numbers: Mapping[str, str]) -> dict[str, str]:
-    placing = [pool.submit(customer.place, numbers[callee], *rest) for callee, *rest in lives.values()]
-    return {name: each.result() for name, each in zip(lives, placing, strict=True)}
+    """Place calls, a few at a time: functions that are started for all of them at once are started slowly."""
+    ids: dict[str, str] = {}
+    for start in range(0, len(lives), PLACED_TOGETHER):
+        batch = dict(islice(lives.items(), start, start + PLACED_TOGETHER))
+        placing = [pool.submit(customer.place, numbers[callee], *rest) for callee, *rest in batch.values()]
+        placed = {name: each.result() for name, each in zip(batch, placing, strict=True)}
+        customer.until(lambda call_id: len(customer.record(call_id)) > 1, placed.values())
+        ids |= placed
+    return ids
 
 
 def _command(customer: Customer, number: str) -> tuple[str, dict[str, Any]]:
@@ -328,7 +359,7 @@ def test_what_is_cut_off_is_in_no_transcript(everything: Everything) -> None:
     (cut,) = [event for event in life.events if event["event"] == "cut"]
     turn = next(turn for turn in life.call["conversation"]["turns"] if turn["interrupted"])
     assert turn["text"] == cut["text"]
-    assert cut["unheard"] not in " ".join(life.turns("assistant"))
+    assert not cut["unheard"] or cut["unheard"] not in " ".join(life.turns("assistant"))
 
 
 def test_a_conversation_has_a_limit_of_turns(everything: Everything) -> None:
@@ -368,7 +399,7 @@ def test_who_hangs_up_with_the_wish_not_to_be_called_is_never_called_again(
 
 def test_a_machine_has_our_message_on_its_tape(everything: Everything) -> None:
     life = everything.named["voicemail"]
-    assert life.of("recorded")[-1] == MESSAGE_TO_MACHINES
+    assert life.of("recorded")[-1].endswith(MESSAGE_TO_MACHINES)
     assert life.call["ended_reason"] == "voicemail"
     assert life.call["conversation"]["voicemail"]["message_played_at"] is not None
 
@@ -382,6 +413,13 @@ def test_a_language_model_of_openais_kind_holds_a_conversation(everything: Every
     conversation = life.call["conversation"]
     assert all(turn["first_token_ms"] is not None for turn in conversation["turns"] if turn["source"] == "model")
     assert conversation["summary"].startswith("A call was held")
+
+
+def test_an_assistant_that_a_request_brings_along_holds_a_conversation(everything: Everything) -> None:
+    life = everything.named["transient"]
+    assert life.of("heard")[1:3] == ["This is Ada. Is this a good moment?", life.turns("assistant")[2]]
+    assert life.call["assistant_name"] == "Ada"
+    assert life.call["conversation"]["summary"]
 
 
 def test_a_model_that_fails_is_spoken_for(everything: Everything) -> None:
@@ -408,7 +446,7 @@ def test_each_command_is_heard_by_the_callee(everything: Everything) -> None:
 def test_a_transfer_is_announced_and_connects(everything: Everything) -> None:
     life = everything.transferred
     assert "I connect you." in life.of("heard")
-    assert life.of("connected") == ["+15559870099"]
+    assert life.of("connected") == ["+15559870099"], life.events
 
 
 def test_a_person_at_a_terminal_is_heard_and_hears(everything: Everything) -> None:
@@ -461,4 +499,4 @@ def test_after_all_of_it_every_micro_unit_is_accounted_for(everything: Everythin
     assert (wallet["held"]["amount"], wallet["active_calls"]) == ("0.000000", 0)
     charged = sum((Decimal(call["charge"]["amount"]) for call in customer.calls()), Decimal(0))
     assert Decimal(wallet["spent"]["amount"]) == charged
-    assert len(customer.calls()) == len(_LIVES) + AT_ONCE + 3
+    assert len(customer.calls()) == len(everything.named) + len(everything.crowd) + 3
