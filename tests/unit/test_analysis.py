@@ -110,6 +110,7 @@ def an_answer(summary: Any = "Fine.", **analysis: Any) -> str:
         ("{" * 100_000 + "}" * 100_000, "the analysis is no JSON object"),
         ('{"a":' * 50_000 + "1" + "}" * 50_000, "the analysis is no JSON object"),
         ('{"summary": "Fine.", "analysis": {"interest": "high", "age": NaN}}', "the analysis is no JSON object"),
+        ('{"summary": "Fine.", "analysis": {"interest": "high", "more": [-1e999]}}', "the analysis is no JSON object"),
         ('{"analysis": {"interest": "high"}}', "the analysis.summary is missing"),
         (an_answer(), "the analysis.analysis.interest is missing"),
         (an_answer(7, interest="high"), "the analysis.summary must be of the type string"),
@@ -120,7 +121,7 @@ def an_answer(summary: Any = "Fine.", **analysis: Any) -> str:
         (an_answer("\ud83d", interest="high"), "half a character"),
         (an_answer(interest="high", more="\ud83d"), "half a character"),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_an_answer_that_is_none_is_a_failure_that_repeats_no_word_of_it(text: str, reason: str) -> None:
     with pytest.raises(ModelFailed) as failed:

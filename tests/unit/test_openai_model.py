@@ -287,6 +287,7 @@ def test_tools_are_told_apart_whatever_the_server_calls_them(
     [
         ([tool_part(0, '{"name": "A', id="a", name="x")], "a tool's arguments are no JSON"),
         ([tool_part(0, '{"n": NaN}', id="a", name="x")], "a tool's arguments are no JSON"),
+        ([tool_part(0, '{"n": 1e999}', id="a", name="x")], "a tool's arguments are no JSON"),
         ([tool_part(0, "[" * 100_000, id="a", name="x")], "a tool's arguments have more than 16,384 characters"),
         ([tool_part(0, "[" * 9_000, id="a", name="x")], "a tool's arguments are no JSON"),
         ([tool_part(0, "[1]", id="a", name="x")], "a tool's arguments are no JSON object"),
@@ -295,7 +296,18 @@ def test_tools_are_told_apart_whatever_the_server_calls_them(
         ([tool_part(0, "x" * 9_000, id="a", name="x")] * 2, "a tool's arguments have more than 16,384 characters"),
         ([tool_part(n, "{}", name="x") for n in range(TOOL_CALLS_MAX + 1)], "more than 64 tools at once"),
     ],
-    ids=["half a JSON", "NaN", "megabytes", "deep", "a list", "no name", "a long name", "long in parts", "many"],
+    ids=[
+        "half a JSON",
+        "NaN",
+        "infinite",
+        "megabytes",
+        "deep",
+        "a list",
+        "no name",
+        "a long name",
+        "long in parts",
+        "many",
+    ],
 )
 def test_a_tool_that_cannot_be_used_is_a_failure(
     server: ModelServer, model: OpenAiModel, parts: list[bytes], reason: str

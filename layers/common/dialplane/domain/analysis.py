@@ -6,6 +6,7 @@ When that happens and where it is kept belongs to ``usecases.analyze_call``.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -90,7 +91,7 @@ def read_analysis(text: str, schema: Mapping[str, Any] | None) -> tuple[str, str
     """
     begin, end = text.find("{"), text.rfind("}") + 1
     try:
-        answer = json.loads(text[begin:end] if begin != -1 else "", parse_constant=_refuse)
+        answer = json.loads(text[begin:end] if begin != -1 else "", parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         raise ModelFailed("the analysis is no JSON object") from None
     if (problem := problem_with(answer, _answer_schema(schema), name="the analysis")) is not None:
@@ -110,3 +111,10 @@ def read_analysis(text: str, schema: Mapping[str, Any] | None) -> tuple[str, str
 
 def _refuse(constant: str) -> Any:
     raise ValueError(constant)
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):  # 1e999 is infinite to Python, and then no JSON any more
+        raise ValueError(number)
+    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -69,7 +70,7 @@ class ToolCalls:
 
 def _arguments(text: str) -> Mapping[str, Any]:
     try:
-        arguments = json.loads(text, parse_constant=_refuse) if text.strip() else None
+        arguments = json.loads(text, parse_constant=_refuse, parse_float=_finite) if text.strip() else None
     except (ValueError, RecursionError):
         raise ModelFailed("a tool's arguments are no JSON") from None
     if arguments is None:  # a tool without parameters
@@ -81,3 +82,8 @@ def _arguments(text: str) -> Mapping[str, Any]:
 
 def _refuse(constant: str) -> Any:
     raise ValueError(constant)  # NaN and Infinity are no JSON, whatever Python thinks
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    return _refuse(number) if math.isinf(value) else value  # 1e999 is infinite to Python, and then no JSON any more
