@@ -248,6 +248,18 @@ def test_an_interruption_may_be_told_too_late() -> None:
     assert lived.told("interrupt")[0]["utteranceUntilInterrupt"] == "I would like to tell you"
 
 
+def test_what_comes_while_the_callee_speaks_is_heard_after_that() -> None:
+    def application(frame: Frame) -> Iterable[Frame]:
+        if frame["type"] == "setup":
+            yield text(LONG)
+        elif frame["type"] == "interrupt":
+            yield text("Yes?")
+        elif frame["type"] == "prompt" and frame["voicePrompt"] != "Wait, who are you?":
+            yield {"type": "end"}
+
+    assert live("interrupts", application).of("said", "heard")[:2] == ["Wait, who are you?", "Yes?"]
+
+
 def test_what_is_buffered_when_the_callee_breaks_in_is_never_heard() -> None:
     def application(frame: Frame) -> Iterable[Frame]:
         if frame["type"] == "setup":
@@ -397,7 +409,12 @@ def test_a_machine_records_what_comes_after_its_beep() -> None:
     assert lived.ending is Ending.CALLEE_HUNG_UP
 
 
-def test_what_is_said_before_the_beep_is_not_on_the_tape() -> None:
+def test_what_was_said_before_the_beep_is_missed() -> None:
+    lived = live("voicemail", says("Too early.", interruptible=False))
+    assert (lived.of("missed"), lived.of("recorded")) == (["Too early."], [])
+
+
+def test_of_what_is_said_over_the_beep_the_rest_is_on_the_tape() -> None:
     long = f"{LONG} {LONG}"
     lived = live("voicemail", says(long, interruptible=False))
     (recorded,) = lived.of("recorded")
