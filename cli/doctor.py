@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import http.client
 import json
+import secrets
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from cli.conversations import Conversations
 from cli.stack import Stack, StackNotFound
 from dialplane.aws.client import AwsError
 from dialplane.carriers.registry import check_credentials
-from dialplane.domain.accounts import CarrierAccount
+from dialplane.domain.accounts import Assistant, CarrierAccount
 from dialplane.domain.errors import DialplaneError
+from dialplane.domain.language_model import PROVIDERS_WITH_KEY
 from dialplane.runtime.carrier_accounts import CarrierAccounts
+from dialplane.runtime.organization_secrets import TOOLS, OrganizationSecrets
 
 _HTTP_TIMEOUT_SECONDS = 30.0  # a first request may wait for a cold start
 
@@ -35,10 +43,12 @@ def examine(stack: Stack, organization_id: str | None) -> list[Finding]:
         "secrets": lambda: _read_no_secret(stack),
         "dead letters": lambda: _count_dead_letters(stack),
         "public address": lambda: _ask_without_key(stack.output("PublicBaseUrl")),
+        "WebSockets": lambda: _knock(stack.output("PublicSocketUrl")),
     }
     if organization_id is not None:
         checks["carrier accounts"] = lambda: _read_credentials(stack, organization_id)
         checks["conversations"] = lambda: _check_conversations(stack, organization_id)
+        checks["models and tools"] = lambda: _check_keys(stack, organization_id)
     return [_finding(name, check) for name, check in checks.items()]
 
 
@@ -98,6 +108,40 @@ def _check_conversations(stack: Stack, organization_id: str) -> str:
     return "{} numbers, {} assistants and {} flows fit together".format(*counts)
 
 
+def _check_keys(stack: Stack, organization_id: str) -> str:
+    """Whoever thinks in a conversation, and the tools that are used there, are asked with keys."""
+    assistants = [each for each in stack.provision.entities(organization_id) if isinstance(each, Assistant)]
+    reader = OrganizationSecrets(stack.aws, stack.output("OrganizationSecretsPrefix"))
+    known = stack.provision.organization(organization_id).model_providers
+    faults = []
+    for assistant in assistants:
+        for need in _needed_keys(assistant):
+            provider = need.removeprefix("model-")
+            if not _holds(reader, organization_id, need) or (need != TOOLS and provider not in known):
+                command = "set-tools-key" if need == TOOLS else f"set-model-key --provider {provider}"
+                faults.append(f"assistant {assistant.id} has no key for {provider}: `dialplane admin {command}`")
+    if faults:
+        raise _Unwell("; ".join(faults))
+    return f"{len(assistants)} assistants have the keys that they need"
+
+
+def _needed_keys(assistant: Assistant) -> Iterator[str]:
+    llm = assistant.llm_config or {}
+    if assistant.engine != "conversation":
+        return
+    if (provider := llm.get("provider")) in PROVIDERS_WITH_KEY:
+        yield f"model-{provider}"
+    if any(tool.get("type") == "function" for tool in llm.get("tools") or ()):
+        yield TOOLS
+
+
+def _holds(reader: OrganizationSecrets, organization_id: str, name: str) -> bool:
+    try:
+        return bool(reader.read(organization_id, name))
+    except ValueError:  # a secret that is none of ours
+        return False
+
+
 def _count_dead_letters(stack: Stack) -> str:
     counts = {}
     for queue in ("CarrierEvents", "ConversationTasks", "Dials", "Reconciler"):
@@ -126,3 +170,25 @@ def _ask_without_key(base_url: str) -> str:
     if code != "authentication_required":
         raise _Unwell(f"{base_url}/wallet answers {status}, and not as Dialplane does")
     return f"{base_url} reaches the API"
+
+
+def _knock(socket_url: str) -> str:
+    """Ask for a WebSocket without saying for which call: being refused as nobody proves the way to our authorizer."""
+    url = urlsplit(socket_url)
+    connect = http.client.HTTPSConnection if url.scheme == "wss" else http.client.HTTPConnection
+    headers = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(secrets.token_bytes(16)).decode(),
+    }
+    try:
+        connection = connect(url.netloc, timeout=_HTTP_TIMEOUT_SECONDS)
+        with contextlib.closing(connection):
+            connection.request("GET", url.path or "/", headers=headers)
+            status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        raise _Unwell(f"{socket_url} does not answer: {error}") from error
+    if status != HTTPStatus.UNAUTHORIZED:
+        raise _Unwell(f"{socket_url} answers {status} to a stranger, and not 401")
+    return f"{socket_url} lets no stranger in"

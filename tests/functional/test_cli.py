@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -782,7 +784,11 @@ def test_a_run_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_doctor_names_what_is_wrong_and_exits_with_1(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    outputs = {**Stack.find("any").outputs, "PublicBaseUrl": "http://127.0.0.1:9"}
+    outputs = {
+        **Stack.find("any").outputs,
+        "PublicBaseUrl": "http://127.0.0.1:9",
+        "PublicSocketUrl": "ws://127.0.0.1:9",
+    }
     monkeypatch.setattr(Stack, "find", lambda name: Stack(world.aws, outputs))
 
     result = CliRunner().invoke(app, ["doctor", "--organization", world.demo.organization_id, "--json"])
@@ -794,8 +800,10 @@ def test_doctor_names_what_is_wrong_and_exits_with_1(world: World, monkeypatch: 
         "secrets": True,
         "dead letters": True,
         "public address": False,
+        "WebSockets": False,
         "carrier accounts": True,
         "conversations": True,
+        "models and tools": True,
     }
 
 
@@ -866,6 +874,54 @@ def test_doctor_misses_assistants_numbers_and_the_base_assistants_of_flows(world
         "assistant 1 calls from +15551114444, which the organization does not have",
         "flow 7 is based on assistant 9, which does not exist",
     ]
+
+
+def test_doctor_misses_the_keys_of_models_and_tools(world: World) -> None:
+    organization = create_organization()
+    on = ("--organization", organization)
+    tool = {
+        "type": "function",
+        "function": {"name": "find", "description": "Find."},
+        "server": {"url": "https://tools.example.com/"},
+    }
+    speech = ("--stt-config", "{}", "--tts-config", "{}", "--engine", "conversation")
+    llm = json.dumps({"provider": "mistral", "tools": [tool]})
+    run("admin", "assistant", "put", "1", *on, "--name", "A", "--welcome-message", "Hi", *speech, "--llm-config", llm)
+    run("admin", "assistant", "put", "2", *on, "--name", "B", "--welcome-message", "Hi", "--engine", "conversation")
+
+    assert wrong(organization)["models and tools"].split("; ") == [
+        "assistant 1 has no key for mistral: `dialplane admin set-model-key --provider mistral`",
+        "assistant 1 has no key for tools: `dialplane admin set-tools-key`",
+    ]
+
+    world.stack.keys.put_model_key(organization, provider="mistral", api_key="k" * 20)
+    world.stack.keys.put_signing_key(organization, "k" * 32)
+    assert "models and tools" not in wrong(organization)
+
+
+@pytest.mark.parametrize(("status", "is_well"), [(401, True), (403, False), (200, False)])
+def test_doctor_knocks_where_carriers_open_websockets(
+    world: World, monkeypatch: pytest.MonkeyPatch, status: int, is_well: bool
+) -> None:
+    asked: list[str] = []
+
+    class Door(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(f"{self.path} {self.headers['Upgrade']}")
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Door) as door:
+        threading.Thread(target=door.handle_request, daemon=True).start()
+        outputs = {**Stack.find("any").outputs, "PublicSocketUrl": f"ws://127.0.0.1:{door.server_port}/socket"}
+        monkeypatch.setattr(Stack, "find", lambda name: Stack(world.aws, outputs))
+        result = CliRunner().invoke(app, ["doctor", "--json"])
+    found = {each["check"]: each for each in json.loads(result.stdout)["checks"]}["WebSockets"]
+    assert (found["ok"], asked) == (is_well, ["/socket websocket"])
 
 
 def test_tables_are_for_people(world: World) -> None:
