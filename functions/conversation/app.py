@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -73,7 +73,8 @@ class SocketEndpoint:
                 if frame is None:
                     logger.warning("frame_not_json", extra={"call_id": connection.call_id})
                 else:
-                    self.use_case.take(connection, str(context["messageId"]), frame)
+                    received_at = _received_at(context.get("requestTimeEpoch"))
+                    self.use_case.take(connection, str(context["messageId"]), frame, received_at=received_at)
             case "CONNECT":
                 self.use_case.connect(connection)
             case "DISCONNECT":
@@ -108,6 +109,11 @@ def _frame(body: object) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return frame if isinstance(frame, dict) else None
+
+
+def _received_at(milliseconds: object) -> datetime | None:
+    """When API Gateway had the frame, in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC) if isinstance(milliseconds, int) else None
 
 
 def _policy(event: Mapping[str, Any], address: SocketAddress | None, *, is_allowed: bool) -> dict[str, Any]:

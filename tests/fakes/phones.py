@@ -239,10 +239,10 @@ class Phone:
         """The callee presses a key."""
         self.frame({"type": "dtmf", "digit": digit})
 
-    def interrupt(self, heard: str, *, message_id: str | None = None) -> None:
-        """The callee speaks over us, having heard so much."""
+    def interrupt(self, heard: Any, *, message_id: str | None = None, received_at: datetime | None = None) -> None:
+        """The callee speaks over us, having heard so much; the gateway had it at ``received_at``."""
         frame = {"type": "interrupt", "utteranceUntilInterrupt": heard, "durationUntilInterruptMs": 460}
-        self.frame(frame, message_id=message_id)
+        self._event("MESSAGE", json.dumps(frame), message_id=message_id, received_at=received_at)
 
     def hang_up(self) -> None:
         """The carrier closes the WebSocket."""
@@ -250,12 +250,19 @@ class Phone:
         self._event("DISCONNECT", None)
 
     def _event(
-        self, kind: str, body: str | None, *, message_id: str | None = None, connection_id: str | None = None
+        self,
+        kind: str,
+        body: str | None,
+        *,
+        message_id: str | None = None,
+        connection_id: str | None = None,
+        received_at: datetime | None = None,
     ) -> dict[str, Any]:
         context = {
             "eventType": kind,
             "connectionId": connection_id or self.connection_id,
             "messageId": message_id or f"message-{next(_ids)}",
+            "requestTimeEpoch": round((received_at or self.exchange.world.clock.now()).timestamp() * 1000),
             "authorizer": {"organization_id": self.call.organization_id, "call_id": self.call_id},
         }
         return self.exchange.endpoint().take({"requestContext": context, "body": body})

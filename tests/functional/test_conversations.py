@@ -298,6 +298,55 @@ def test_an_interruption_that_comes_twice_cuts_the_same_words(exchange: Exchange
     assert [text for speaker, text in phone.transcript if speaker == "assistant"][1:] == ["I did"]
 
 
+def test_an_interruption_that_is_overtaken_by_its_words_stops_nobody_and_cuts_what_it_has_cut(
+    exchange: Exchange,
+) -> None:
+    """A function that starts takes a second; the words after it may find one that is warm."""
+    phone = exchange.phone(**SCRIPTED).answer()
+    phone.say("what?")
+    exchange.world.clock.sleep(1)
+    interrupted_at = exchange.world.clock.now()
+    exchange.world.clock.sleep(1)
+    phone.say("no")
+    phone.interrupt("I did not", received_at=interrupted_at, message_id="late")
+    phone.interrupt("I did not", received_at=interrupted_at, message_id="late")
+    assert [text for speaker, text in phone.transcript if speaker == "assistant"][1:] == [
+        "I did not",
+        "What about Tuesday?",
+    ]
+    phone.say("fine")
+    assert phone.heard.endswith("Wonderful, see you then. Goodbye.")
+
+
+def test_an_interruption_that_overtakes_the_end_of_an_answer_does_not_stop_the_answer_to_its_words(
+    exchange: Exchange,
+) -> None:
+    phone = exchange.phone().answer()
+    model = Spoken(["Let me think. ", "Yes, that is possible. "])
+    interrupted_at = exchange.world.clock.now()
+    exchange.world.clock.sleep(1)
+
+    def while_it_speaks() -> None:
+        exchange.world.clock.sleep(0.6)
+        if len(model.requests) == 1 and phone.conversation.last_heard_at != interrupted_at:
+            phone.interrupt("Hi, can", received_at=interrupted_at, message_id="late")
+
+    model.between = while_it_speaks
+    with exchange.with_model(model):
+        phone.say("is it possible?")
+    assert phone.heard.endswith("Yes, that is possible. ")
+    assert phone.transcript[0] == ("assistant", "Hi, can")
+
+
+def test_an_interruption_without_words_leaves_the_transcript_as_it_is(exchange: Exchange) -> None:
+    phone = exchange.phone(**SCRIPTED).answer()
+    phone.interrupt(None)
+    phone.interrupt(["Hi"])
+    assert phone.transcript == [("assistant", "Hi, can you come on Monday?")]
+    phone.say("no")
+    assert phone.heard == "What about Tuesday?"
+
+
 # ---- models ---------------------------------------------------------------------------------------------------------
 
 

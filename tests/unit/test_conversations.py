@@ -12,6 +12,7 @@ from dialplane.domain.conversation_settings import ConversationSettings, EndReas
 from dialplane.domain.conversations import (
     OVERDUE,
     RECONNECT_WINDOW,
+    SETUP_WINDOW,
     Conversation,
     Due,
     Entry,
@@ -26,7 +27,9 @@ from dialplane.domain.conversations import (
 
 AT = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 SETTINGS = ConversationSettings(first_message="Hello.", silence_timeout_seconds=10, silence_prompts=1)
-CONVERSATION = Conversation("org_1", "call_1", SETTINGS, started_at=AT, connection_id="c1", turn=1)
+CONVERSATION = Conversation(
+    "org_1", "call_1", SETTINGS, started_at=AT, connection_id="c1", carrier_call_id="CA1", turn=1
+)
 
 
 def said(text: str, turn: int) -> Entry:
@@ -133,6 +136,13 @@ def test_a_connection_that_does_not_come_back_is_given_up() -> None:
     lost = replace(CONVERSATION, connection_id=None, disconnected_at=later(5))
     assert look(lost, now=later(6)) == Look(Due.LATER, later(5) + RECONNECT_WINDOW)
     assert look(lost, now=later(5) + RECONNECT_WINDOW).due is Due.HANG_UP
+
+
+def test_a_connection_over_which_nothing_comes_is_given_up_and_nobody_is_asked_meanwhile() -> None:
+    waiting = replace(CONVERSATION, carrier_call_id=None, turn=0)
+    assert look(waiting, now=later(15)) == Look(Due.LATER, AT + SETUP_WINDOW)
+    assert look(waiting, now=AT + SETUP_WINDOW).due is Due.HANG_UP
+    assert look(replace(waiting, turn=1), now=later(15)).due is Due.ASK_WHETHER_THERE, "words have overtaken it"
 
 
 def test_last_words_that_nobody_can_hear_any_more_do_not_wait_for_a_reconnect() -> None:

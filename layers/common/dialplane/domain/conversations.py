@@ -209,8 +209,9 @@ def speech_ends(conversation: Conversation, text: str, *, now: datetime) -> date
     return begins + speech_time(text)
 
 
-OPT_OUT_SECONDS_MAX = timedelta(seconds=8)
-"""How long after an opt-out the call may last, its confirmation included. The rule is ten seconds."""
+OPT_OUT_SECONDS_MAX = timedelta(seconds=6)
+"""How long after an opt-out the call may last, its confirmation included. The rule is ten seconds, and a timer may ring
+late, in a function that starts."""
 
 
 class Due(StrEnum):
@@ -245,6 +246,10 @@ RECONNECT_WINDOW = timedelta(seconds=15)
 """How long a carrier may take to open another WebSocket after it has lost one."""
 
 
+SETUP_WINDOW = timedelta(seconds=20)
+"""How long a carrier may take from the handshake to the first word about the call; a cold function is in it."""
+
+
 def look(conversation: Conversation, *, now: datetime) -> Look:
     """What is due of a conversation now; ``again_at`` is when something may be due next, if nobody says anything."""
     if not conversation.is_open:
@@ -254,6 +259,9 @@ def look(conversation: Conversation, *, now: datetime) -> Look:
     if conversation.disconnected_at is not None:
         lost_at = conversation.disconnected_at + RECONNECT_WINDOW
         return Look(Due.HANG_UP) if now >= lost_at else Look(Due.LATER, lost_at)
+    if conversation.carrier_call_id is None and conversation.turn == 0:
+        missing_at = conversation.started_at + SETUP_WINDOW
+        return Look(Due.HANG_UP) if now >= missing_at else Look(Due.LATER, missing_at)
     if conversation.owed_since is not None:
         overdue_at = conversation.owed_since + OVERDUE
         return Look(Due.APOLOGIZE) if now >= overdue_at else Look(Due.LATER, overdue_at)
@@ -319,6 +327,8 @@ class Change:
     connection_id: str | None = None
     turn: int | None = None
     absent: str | None = None
+    heard_by: datetime | None = None
+    """The callee must not have been heard later than this."""
 
 
 def callee_turns(entries: Iterable[Entry]) -> int:

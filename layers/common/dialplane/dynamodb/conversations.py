@@ -127,6 +127,9 @@ class ConversationStore:
             values[":turn"] = encode(change.turn)
         if change.absent is not None:
             conditions.append(f"attribute_not_exists({change.absent})")
+        if change.heard_by is not None:
+            conditions.append("(attribute_not_exists(last_heard_at) OR last_heard_at <= :heard_by)")
+            values[":heard_by"] = encode(change.heard_by)
         values |= {":made": encode(change.mark), ":mark": encode(frozenset({change.mark}))}
         try:
             reply = self._update(
