@@ -12,7 +12,7 @@ import pytest
 
 from dialplane.aws.client import AwsError
 from dialplane.domain import conversations
-from dialplane.domain.conversations import speech_time
+from dialplane.domain.conversations import Source, speech_time
 from dialplane.domain.errors import CarrierUnavailable
 from dialplane.domain.language_model import LanguageModel, ModelFailed, ModelRequest, ToolCall
 from dialplane.dynamodb.commands import CommandStore
@@ -135,6 +135,18 @@ def test_a_connection_whose_timer_cannot_be_set_is_not_refused(exchange: Exchang
     broken = AwsError(service="sqs", operation="SendMessage", code="ReplyLost")
     with patch.object(ConversationTasks, "put", side_effect=broken):
         phone.connect()
+
+
+def test_a_callee_is_greeted_and_answered_although_no_timer_can_be_set(disclosing: Exchange) -> None:
+    phone = disclosing.phone(**SCRIPTED, is_recorded=True)
+    broken = AwsError(service="sqs", operation="SendMessage", code="ReplyLost")
+    with patch.object(ConversationTasks, "put", side_effect=broken):
+        phone.answer()
+        assert phone.heard == phone.conversation.settings.first_message
+        assert [line.source for line in phone.lines] == [Source.DISCLOSURE, Source.FIRST_MESSAGE]
+        with pytest.raises(AwsError):  # for the alarm
+            phone.say("hm?")
+    assert phone.heard.endswith("I did not get that.")
 
 
 def test_a_timer_that_rings_a_moment_early_rings_again(exchange: Exchange) -> None:
