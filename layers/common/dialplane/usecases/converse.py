@@ -141,18 +141,23 @@ class ConverseUseCase:
     monotonic: Callable[[], float]
     check_interval: timedelta
 
-    def take(self, connection: Connection, message_id: str, frame: Mapping[str, Any]) -> None:
-        """One frame of the carrier's. ``message_id`` is the same when it is delivered again."""
-        began = self.monotonic()
+    def take(
+        self, connection: Connection, message_id: str, frame: Mapping[str, Any], *, received_at: datetime | None = None
+    ) -> None:
+        """One frame of the carrier's. ``message_id`` is the same when it is delivered again.
+
+        ``received_at`` is when the gateway had it: frames may be handled in another order.
+        """
+        began, at = self.monotonic(), received_at or self.now()
         match frame.get("type"):
             case "setup":
                 self._set_up(connection, frame)
             case "prompt":
-                self._hear(connection, message_id, frame, began)
+                self._hear(connection, message_id, frame, began, at)
             case "dtmf":
-                self._feel(connection, message_id, frame, began)
+                self._feel(connection, message_id, frame, began, at)
             case "interrupt":
-                self._yield(connection, message_id, frame)
+                self._yield(connection, message_id, frame, at)
             case "error":
                 logger.warning("relay_error", extra={"call_id": connection.call_id})
             case "info":
@@ -260,19 +265,23 @@ class ConverseUseCase:
             return False
         return True
 
-    def _hear(self, connection: Connection, message_id: str, frame: Mapping[str, Any], began: float) -> None:
+    def _hear(
+        self, connection: Connection, message_id: str, frame: Mapping[str, Any], began: float, at: datetime
+    ) -> None:
         words = _text(frame.get("voicePrompt"))
         if not words or frame.get("last") is False:
             return
-        conversation = self._take_turn(connection, message_id, Entry(EntryKind.CALLEE, self.now(), words))
+        conversation = self._take_turn(connection, message_id, Entry(EntryKind.CALLEE, at, words))
         if conversation is not None:
             self._answer(conversation, words, began)
 
-    def _feel(self, connection: Connection, message_id: str, frame: Mapping[str, Any], began: float) -> None:
+    def _feel(
+        self, connection: Connection, message_id: str, frame: Mapping[str, Any], began: float, at: datetime
+    ) -> None:
         digit = _text(frame.get("digit"))[:1]
         if not digit:
             return
-        conversation = self._take_turn(connection, message_id, Entry(EntryKind.DIGITS, self.now(), digit))
+        conversation = self._take_turn(connection, message_id, Entry(EntryKind.DIGITS, at, digit))
         if conversation is None:
             return
         if digit == conversation.settings.opt_out_digit and conversation.opted_out_at is None:
@@ -280,30 +289,43 @@ class ConverseUseCase:
         else:
             self._answer(conversation, "", began)
 
-    def _yield(self, connection: Connection, message_id: str, frame: Mapping[str, Any]) -> None:
+    def _yield(self, connection: Connection, message_id: str, frame: Mapping[str, Any], at: datetime) -> None:
         """The callee speaks over us: whoever still prepares more of the answer has lost the turn."""
-        heard, at = _text(frame.get("utteranceUntilInterrupt")), self.now()
         change = Change(
             mark=f"in:{message_id}",
-            values={"owed_since": None, "speech_ends_at": at, "last_heard_at": at, "silences": 0},
+            values={"owed_since": None, "speech_ends_at": self.now(), "last_heard_at": at, "silences": 0},
             takes_turn=True,
             connection_id=connection.connection_id,
+            heard_by=at,
         )
         conversation = self._change(connection, change)
-        if conversation is None:
+        if conversation is not None:
+            self._cut(conversation, message_id, frame, at, conversation.turn - 1)
+            self.look_again(conversation)
             return
-        if not conversation.is_full:
-            turn = _interrupted_turn(conversation, heard)
-            note = Entry(EntryKind.INTERRUPTION, at, heard[:SPOKEN_LENGTH_MAX], turn=turn)
+        # What the callee has said after it was faster: that is being answered, and nobody is to be stopped.
+        conversation = self.conversations.get(connection.organization_id, connection.call_id)
+        if conversation is not None and conversation.connection_id == connection.connection_id:
+            self._cut(conversation, message_id, frame, at, None)
+
+    def _cut(
+        self, conversation: Conversation, message_id: str, frame: Mapping[str, Any], at: datetime, turn: int | None
+    ) -> None:
+        """Put on record what was heard until then. ``turn`` is the one that may still be spoken."""
+        if not isinstance(frame.get("utteranceUntilInterrupt"), str) or conversation.is_full:
+            return
+        heard = _text(frame["utteranceUntilInterrupt"])
+        cut = _interrupted_turn(conversation, heard, at, turn)
+        if cut is not None:
+            note = Entry(EntryKind.INTERRUPTION, at, heard[:SPOKEN_LENGTH_MAX], turn=cut)
             self._change(conversation, Change(mark=f"cut:{message_id}", entries=(note,)))
-        self.look_again(conversation)
 
     def _take_turn(self, connection: Connection, message_id: str, entry: Entry) -> Conversation | None:
         """Put what the callee has said on record and owe an answer, in one write that also reads everything."""
         change = Change(
             mark=f"in:{message_id}",
             entries=(entry,),
-            values={"owed_since": entry.at, "last_heard_at": entry.at, "silences": 0},
+            values={"owed_since": self.now(), "last_heard_at": entry.at, "silences": 0},
             takes_turn=True,
             connection_id=connection.connection_id,
         )
@@ -500,12 +522,17 @@ def _last_words(conversation: Conversation) -> str:
     return spoken[-1] if spoken else ""
 
 
-def _interrupted_turn(conversation: Conversation, heard: str) -> int:
-    """The turn whose words were cut: the last one on record if they are its words, else the one still being spoken."""
-    spoken = [entry for entry in conversation.entries if entry.kind is EntryKind.ASSISTANT and entry.turn is not None]
-    if spoken and spoken[-1].turn is not None and _letters(heard) in _letters(spoken[-1].text):
-        return spoken[-1].turn
-    return conversation.turn - 1
+def _interrupted_turn(conversation: Conversation, heard: str, at: datetime, latest: int | None) -> int | None:
+    """The turn whose words were cut: the last that had been sent by then and has these words, else the latest."""
+    spoken = [
+        entry
+        for entry in conversation.entries
+        if entry.kind is EntryKind.ASSISTANT and entry.turn is not None and entry.at <= at
+    ]
+    if heard:
+        cut = next((entry for entry in reversed(spoken) if _letters(heard) in _letters(entry.text)), None)
+        return cut.turn if cut is not None else latest
+    return latest if latest is not None or not spoken else spoken[-1].turn
 
 
 def _letters(text: str) -> str:
