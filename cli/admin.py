@@ -72,6 +72,10 @@ DisclosureMessageOption = typer.Option(
 )
 OptOutDigitOption = typer.Option(help='Key that puts a callee on the do-not-call list; "none" for none.')
 RetentionDaysOption = typer.Option(help="Days that transcripts, summaries and analyses are kept.")
+BedrockOption = typer.Option(
+    "--bedrock/--no-bedrock",
+    help="Whether its assistants may ask models of Amazon Bedrock, which your account pays for.",
+)
 CONFIG_HELP = "as a JSON object, or @FILE with one."
 CONVERSATION_HELP = (
     f'How the engine "conversation" holds a conversation, {CONFIG_HELP} '
@@ -100,6 +104,7 @@ def create_organization(
     disclosure_message: Annotated[str | None, DisclosureMessageOption] = None,
     opt_out_digit: Annotated[str, OptOutDigitOption] = OPT_OUT_DIGIT,
     retention_days: Annotated[int, RetentionDaysOption] = RETENTION_DAYS,
+    bedrock: Annotated[bool, BedrockOption] = False,
     stack: StackOption = "dialplane",
     as_json: JsonOption = False,
 ) -> None:
@@ -119,6 +124,7 @@ def create_organization(
             disclosure_message=disclosure_message or None,
             opt_out_digit=None if opt_out_digit == "none" else opt_out_digit,
             retention_days=retention_days,
+            model_providers=frozenset({"bedrock"}) if bedrock else frozenset(),
         )
     )
     show(organization_document(created), as_json=as_json)
@@ -147,6 +153,7 @@ def update_organization(
     disclosure_message: Annotated[str | None, DisclosureMessageOption] = None,
     opt_out_digit: Annotated[str | None, OptOutDigitOption] = None,
     retention_days: Annotated[int | None, RetentionDaysOption] = None,
+    bedrock: Annotated[bool | None, BedrockOption] = None,
     stack: StackOption = "dialplane",
     as_json: JsonOption = False,
 ) -> None:
@@ -169,12 +176,13 @@ def update_organization(
         changes["disclosure_message"] = disclosure_message or None
     if opt_out_digit is not None:
         changes["opt_out_digit"] = None if opt_out_digit == "none" else opt_out_digit
-    if not changes:
+    if not changes and bedrock is None:
         raise CommandFailed("Nothing to change was given. See --help for what can be.")
-    show(
-        organization_document(Stack.find(stack).provision.update_organization(organization_id, **changes)),
-        as_json=as_json,
-    )
+    provision = Stack.find(stack).provision
+    if bedrock is not None:
+        others = provision.organization(organization_id).model_providers - {"bedrock"}
+        changes["model_providers"] = others | {"bedrock"} if bedrock else others
+    show(organization_document(provision.update_organization(organization_id, **changes)), as_json=as_json)
 
 
 @organization.command("show")

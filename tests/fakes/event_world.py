@@ -209,7 +209,8 @@ def _talk(conversations: ConversationStore) -> None:
         Entry(kind, CREATED_AT + timedelta(seconds=6 + place), text, turn=place, source=source)
         for place, (kind, text, source) in enumerate(said)
     )
-    conversations.change(*ids, Change("example", entries))
+    set_up = {"carrier_call_id": CARRIER_CALL_IDS[TALKING_CALL_ID], "session_id": "VX00000000000000000000000000000001"}
+    conversations.change(*ids, Change("example", entries, set_up, takes_turn=True))
 
 
 def calls() -> tuple[Call, ...]:

@@ -472,6 +472,18 @@ def test_how_an_organizations_conversations_are_held_is_shown_and_changed(world:
     assert (kept.discloses, kept.opt_out_digit, kept.retention_days) == (False, None, 90)
 
 
+def test_bedrock_is_allowed_and_forbidden_and_other_models_stay(world: World) -> None:
+    organization = create_organization("--bedrock")
+    on = ("--organization", organization, "--provider", "openai")
+    run("admin", "set-model-key", *on, stdin="sk-0123456789-secret\n")
+    provision = world.stack.provision
+    assert provision.organization(organization).model_providers == {"bedrock", "openai"}
+    run("admin", "organization", "update", organization, "--no-bedrock")
+    assert provision.organization(organization).model_providers == {"openai"}
+    run("admin", "organization", "update", organization, "--bedrock")
+    assert provision.organization(organization).model_providers == {"bedrock", "openai"}
+
+
 def test_a_models_key_comes_from_standard_input_and_is_shown_nowhere(world: World) -> None:
     organization = create_organization()
     on = ("--organization", organization, "--provider", "openai")

@@ -149,6 +149,16 @@ def test_a_callee_is_greeted_and_answered_although_no_timer_can_be_set(disclosin
     assert phone.heard.endswith("I did not get that.")
 
 
+@pytest.mark.parametrize("words", ["stop calling me", "yes"])
+def test_a_conversation_that_is_to_end_is_ended_although_no_timer_can_be_set(exchange: Exchange, words: str) -> None:
+    phone = exchange.phone(**SCRIPTED).answer()
+    broken = AwsError(service="sqs", operation="SendMessage", code="ReplyLost")
+    with patch.object(ConversationTasks, "put", side_effect=broken), pytest.raises(AwsError):
+        phone.say(words)
+    assert phone.is_ended
+    assert phone.conversation.is_ending
+
+
 def test_a_timer_that_rings_a_moment_early_rings_again(exchange: Exchange) -> None:
     phone = exchange.phone(**SCRIPTED).answer()
     phone.say("yes")

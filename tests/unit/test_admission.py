@@ -453,7 +453,7 @@ def test_who_minds_answering_machines_has_them_detected(on_machine: Any, detecte
     ("changes", "code", "not_passed"),
     [
         ({}, None, []),
-        ({"llm_config": {"provider": "bedrock"}}, None, []),
+        ({"llm_config": {"provider": "bedrock"}}, "invalid_configuration", ["configuration failed"]),
         ({"llm_config": {"provider": "openai"}, "stt_config": {}, "tts_config": {}}, None, []),
         (
             {"llm_config": {"provider": "mistral"}, "stt_config": {}, "tts_config": {}},

@@ -147,12 +147,19 @@ def test_a_variable_cannot_change_what_is_disclosed() -> None:
 # ---- which model may be asked ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("llm", [None, {}, {"provider": "scripted"}, {"provider": "bedrock"}, {"provider": "openai"}])
+@pytest.mark.parametrize("llm", [None, {}, {"provider": "scripted"}, {"provider": "openai"}])
 def test_a_model_that_needs_no_key_or_has_one_can_be_asked(llm: dict[str, Any] | None) -> None:
     check_conversation(anna(llm_config=llm), ORGANIZATION)
 
 
-@pytest.mark.parametrize("provider", ["mistral", "xai"])
+def test_bedrock_is_asked_where_the_operator_allows_it() -> None:
+    """It needs no key, and the operator pays for it."""
+    check_conversation(
+        anna(llm_config={"provider": "bedrock"}), replace(ORGANIZATION, model_providers=frozenset({"bedrock"}))
+    )
+
+
+@pytest.mark.parametrize("provider", ["mistral", "xai", "bedrock"])
 def test_a_provider_whose_key_is_not_stored_is_refused_and_says_whom_to_ask(provider: str) -> None:
     with pytest.raises(ConfigurationInvalid, match="Ask the operator") as caught:
         check_conversation(anna(llm_config={"provider": provider}), ORGANIZATION)

@@ -70,7 +70,7 @@ class Organization:
     retention_days: int = RETENTION_DAYS
     """How long transcripts, summaries and analyses are kept."""
     model_providers: frozenset[str] = frozenset()
-    """The providers of language models whose key is stored."""
+    """The providers of language models that it may ask: those whose key is stored, and Bedrock where it is allowed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,12 @@ def check_conversation(assistant: Assistant, organization: Organization) -> None
             "choose another provider.",
             param="llm_config",
         )
+    if provider == "bedrock" and provider not in organization.model_providers:
+        raise ConfigurationInvalid(
+            'Models of the provider "bedrock" are asked at the operator\'s cost, and your organization may not ask any. '
+            "Ask the operator to allow it, or choose another provider.",
+            param="llm_config",
+        )
 
 
 def transfer_numbers(assistant: Assistant) -> list[PhoneNumber]:

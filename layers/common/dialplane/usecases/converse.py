@@ -450,6 +450,10 @@ class ConverseUseCase:
         if closed is not None and closed.end_reason in _TELLING:
             self.conversations.end_of_call(closed)
         if failure is not None:
+            if closed is not None and ending is not None and ending.transfer_to is None:
+                # Nobody may come to do it later: last words that are cut off are better than a line that stays open.
+                with contextlib.suppress(SocketFailed):
+                    self.sockets.send(str(closed.connection_id), {"type": "end"})
             raise failure
 
     # ---- later ------------------------------------------------------------------------------------------------------
