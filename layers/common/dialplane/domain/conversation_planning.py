@@ -56,7 +56,7 @@ def check_conversation(assistant: Assistant, organization: Organization) -> None
         )
     if provider == "bedrock" and provider not in organization.model_providers:
         raise ConfigurationInvalid(
-            'Models of the provider "bedrock" are asked at the operator\'s cost, and your organization may not ask any. '
+            'Models of the provider "bedrock" are paid for by the operator, and your organization may not ask any. '
             "Ask the operator to allow it, or choose another provider.",
             param="llm_config",
         )
