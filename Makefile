@@ -31,7 +31,7 @@ reset: .venv/.synced ## Start the sandbox over with fresh data
 	@$(RUN)/python -m sandbox reset
 
 test: .venv/.synced ## Run every test
-	@$(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	@$(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 check: .venv/.synced ## Run formatter, linters, type checker and import contracts; validate the template
 	@tools/check

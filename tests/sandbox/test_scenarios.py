@@ -133,9 +133,10 @@ def test_no_callback_and_no_fetch_of_the_carrier_was_refused_or_failed(
     requests = sandbox_client.carrier("/_requests")
     # Without a status there was no answer yet, or not within the carrier's patience: a busy machine, not a refusal.
     answered = [entry for entry in requests if entry["direction"] == "out" and entry["status"] is not None]
-    statuses = Counter((entry["path"].split("/")[1], entry["status"]) for entry in answered)
+    # Handshakes of WebSockets are refused to whoever forges them, in tests of their own.
+    asked = {(entry["path"].split("/")[1], entry["status"]) for entry in answered} - {("socket", 101), ("socket", 403)}
     # ElevenLabs takes nothing but 200 for received.
-    assert set(statuses) == {("twiml", 200), ("status", 200), ("status", 204)}
+    assert asked == {("twiml", 200), ("status", 200), ("status", 204)}
 
 
 def test_after_a_dnc_entry_is_acknowledged_no_dial_to_the_number_arrives(sandbox_client: SandboxClient) -> None:
