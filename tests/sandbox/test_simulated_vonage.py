@@ -554,7 +554,7 @@ REFUSED_TOKENS = {
     "another application's key": token(key=OTHER["private_key"]),
     "unknown application": token(application_id="nobody"),
     "expired": token(iat=int(time.time()) - 100, exp=int(time.time()) - 10),
-    "from the future": token(iat=int(time.time()) + 86_400, exp=int(time.time()) + 86_500),  # however long the other tests take
+    "from the future": token(iat=int(time.time()) + 86_400, exp=int(time.time()) + 86_500),  # the suite takes long
     "too long a life": token(exp=int(time.time()) + 200_000),
     "no jti": token(jti=None),
     "no iat": token(iat=None),
