@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,3 +39,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest group first: whoever begins it last would still be at it when all others are done."""
     items.sort(key=lambda item: _group(item.nodeid.partition("::")[0]) != "sandbox")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What only computes gives way to the sandbox, whose carriers lose patience in real time."""
+    if "PYTEST_XDIST_WORKER" in os.environ and _group(item.nodeid.partition("::")[0]) != "sandbox":
+        _give_way()
+
+
+@cache
+def _give_way() -> None:
+    os.nice(10)

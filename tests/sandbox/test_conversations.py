@@ -28,7 +28,7 @@ from tests.fakes.sandbox_client import SandboxClient
 
 NUMBERS = {"twilio": "+15551230201", "telnyx": "+15551230202", "telnyx-texml": "+15551230203"}
 AT_ONCE = 50
-PLACED_TOGETHER = 5
+PLACED_TOGETHER = 3
 OPT_OUT_SECONDS_MAX = 10
 # Simulated seconds per second, for ten minutes of thought.
 THOUGHT_SPEED = 400
