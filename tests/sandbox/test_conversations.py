@@ -450,9 +450,12 @@ def test_a_transfer_is_announced_and_connects(everything: Everything) -> None:
 
 
 def test_a_person_at_a_terminal_is_heard_and_hears(everything: Everything) -> None:
-    assert everything.talked.splitlines()[1:] == [
+    lines = everything.talked.splitlines()[1:]
+    # On a busy machine the first message comes after the first words that are typed, which cut it.
+    first = f"assistant: {FIRST_MESSAGE[:10]}"
+    assert any(line.startswith(first) for line in lines)
+    assert [line for line in lines if not line.startswith(first)] == [
         "assistant: This is an artificial voice of Acme.",
-        f"assistant: {FIRST_MESSAGE}",
         "you: Monday.",
         "assistant: Monday at ten it is. Shall I send you a reminder on the day before?",
         "you: No, thanks.",
